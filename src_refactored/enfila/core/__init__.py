@@ -1,0 +1,1 @@
+"""The pure heart: the domain decides, the application orchestrates."""

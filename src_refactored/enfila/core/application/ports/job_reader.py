@@ -1,0 +1,79 @@
+"""The port for looking at jobs: lists, counts and histories."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from enfila.core.domain.job.attempt import Attempt
+from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.queue import QueueCounts
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """Value object: one line that a running job logged."""
+
+    at: datetime
+    attempt: int
+    line: str
+
+
+class Overdue(StrEnum):
+    """Kinds of jobs that maintenance has to move."""
+
+    STALLED = "stalled"
+    """Active, and the lock has run out."""
+    EXPIRED = "expired"
+    """Waiting, delayed or blocked, never started, and past `expires_at`."""
+    DUE = "due"
+    """Delayed, and `run_at` has come."""
+
+
+class IJobReader(ABC):
+    """Reads what is committed. Every answer is a snapshot: it may be old when it arrives."""
+
+    @abstractmethod
+    async def get(self, job_ids: Collection[JobId]) -> dict[JobId, Job]:
+        """The jobs with these ids; ids that do not exist are left out."""
+
+    @abstractmethod
+    async def find(
+        self,
+        queue: str,
+        states: Collection[JobState],
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        newest_first: bool = False,
+    ) -> list[Job]:
+        """Jobs of the queue in these states, in the order in which they were added."""
+
+    @abstractmethod
+    async def overdue(self, queue: str, kind: Overdue, limit: int) -> list[Job]:
+        """At most `limit` jobs of the queue that are overdue in this way, the oldest first."""
+
+    @abstractmethod
+    async def counts(self, queue: str) -> QueueCounts:
+        """How many jobs are in each state. Its cost does not grow with the number of jobs."""
+
+    @abstractmethod
+    async def until_next_due(self, queue: str) -> timedelta | None:
+        """Time until the next delayed job is due (zero when one is); None without delayed jobs."""
+
+    @abstractmethod
+    async def attempts(self, job_id: JobId) -> list[Attempt]:
+        """The runs of a job, oldest first, with one that is still going on; [] if unknown."""
+
+    @abstractmethod
+    async def logs(self, job_id: JobId, *, limit: int = 1000, offset: int = 0) -> list[LogLine]:
+        """The log lines of a job in the order in which they were written; [] if unknown."""
+
+    @abstractmethod
+    async def queues(self) -> Sequence[str]:
+        """The names of all queues that have been used, sorted."""

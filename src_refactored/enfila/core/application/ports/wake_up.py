@@ -1,0 +1,47 @@
+"""The port that ends an idle worker's wait early."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from enum import StrEnum
+
+
+class Hint(StrEnum):
+    """What a listener should look at."""
+
+    JOBS = "jobs"
+    """There may be jobs to claim."""
+    CONTROL = "control"
+    """A running job may have been asked to cancel, or a queue was paused or resumed."""
+    SETTLED = "settled"
+    """A job may have become final."""
+
+
+class WakeUp(ABC):
+    """Carries hints between the processes that use one database.
+
+    A hint is never relied on: it may come late, twice, for nothing, or not at all. Every reader
+    polls beside it. Hints are coalesced: many within a short time may arrive as one.
+    """
+
+    @abstractmethod
+    def hint(self, queue: str, hint: Hint) -> None:
+        """Tells every listener of `queue`, in this process at once, in others soon.
+
+        Never blocks, never fails, and is called after the commit that it tells of.
+        """
+
+    @abstractmethod
+    def listen(self, queue: str, hint: Hint) -> asyncio.Event:
+        """An event that is set whenever such a hint arrives; its reader clears it."""
+
+    @abstractmethod
+    def ignore(self, queue: str, hint: Hint, event: asyncio.Event) -> None:
+        """Ends what `listen` began."""
+
+    async def open(self) -> None:
+        """Begins to receive from other processes. Returns without waiting for a connection."""
+
+    async def close(self) -> None:
+        """Stops receiving and releases what it holds. May be called twice."""

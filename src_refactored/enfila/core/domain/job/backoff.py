@@ -1,0 +1,147 @@
+"""How long a job waits before its next attempt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from enfila.core.domain.duration import LONGEST, ZERO, Duration, duration
+from enfila.core.domain.errors import InvalidRequest
+
+
+class BackoffKind(StrEnum):
+    """The rule by which a wait grows."""
+
+    NONE = "none"
+    FIXED = "fixed"
+    EXPONENTIAL = "exponential"
+    CUSTOM = "custom"
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Value object: the wait after a failed attempt. Make one with the class methods.
+
+    Attributes:
+        kind: the rule.
+        base: the first wait.
+        factor: what each further wait is multiplied by (exponential).
+        maximum: no wait is longer; None for no limit.
+        jitter: 0 to 1: the share of the wait that is left to chance. With jitter j and a wait w
+            the job waits between (1 - j) x w and w ("equal jitter" at 0.5, "full" at 1).
+        name: the name of a custom rule that the worker knows.
+    """
+
+    kind: BackoffKind
+    base: timedelta = ZERO
+    factor: float = 2.0
+    maximum: timedelta | None = None
+    jitter: float = 0.0
+    name: str | None = None
+
+    @classmethod
+    def none(cls) -> Backoff:
+        """No wait: the job is at once in line again."""
+        return cls(BackoffKind.NONE)
+
+    @classmethod
+    def fixed(cls, delay: Duration, *, jitter: float = 0.0) -> Backoff:
+        """The same wait after every failure."""
+        return cls(BackoffKind.FIXED, duration("backoff.delay", delay), jitter=_share(jitter))
+
+    @classmethod
+    def exponential(
+        cls,
+        base: Duration,
+        *,
+        factor: float = 2.0,
+        maximum: Duration | None = None,
+        jitter: float = 0.0,
+    ) -> Backoff:
+        """After the n-th failure `base` x `factor` ** (n - 1), at most `maximum`.
+
+        Raises:
+            InvalidRequest: a negative length, a factor below 1, jitter outside 0 to 1.
+        """
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor >= 1:
+            raise InvalidRequest("backoff.factor", factor, "give a number of at least 1")
+        return cls(
+            BackoffKind.EXPONENTIAL,
+            duration("backoff.base", base),
+            float(factor),
+            None if maximum is None else duration("backoff.maximum", maximum),
+            _share(jitter),
+        )
+
+    @classmethod
+    def custom(cls, name: str) -> Backoff:
+        """A rule that the worker knows under `name` (`WorkerOptions.backoffs`)."""
+        if not isinstance(name, str) or not name:
+            raise InvalidRequest("backoff.name", name, "give the name of a rule of the worker")
+        return cls(BackoffKind.CUSTOM, name=name)
+
+    def delay_after(self, failures: int, chance: float) -> timedelta:
+        """The wait after the `failures`-th failed attempt.
+
+        Args:
+            failures: 1 for the first failure.
+            chance: a random number in [0, 1); it decides only when there is jitter.
+        """
+        return self._jittered(self._plain_delay(failures), chance)
+
+    def _plain_delay(self, failures: int) -> timedelta:
+        match self.kind:
+            case BackoffKind.NONE | BackoffKind.CUSTOM:
+                return ZERO
+            case BackoffKind.FIXED:
+                return self.base
+            case BackoffKind.EXPONENTIAL:
+                return min(self._grown(failures), self.maximum or LONGEST)
+
+    def _grown(self, failures: int) -> timedelta:
+        try:
+            seconds = self.base.total_seconds() * math.pow(self.factor, failures - 1)
+        except OverflowError:
+            return LONGEST
+        return timedelta(seconds=min(seconds, LONGEST.total_seconds()))
+
+    def _jittered(self, wait: timedelta, chance: float) -> timedelta:
+        return wait * (1 - self.jitter * chance) if self.jitter else wait
+
+    def to_json(self) -> dict[str, Any]:
+        """What is stored; defaults are left out."""
+        stored: dict[str, Any] = {"kind": self.kind.value}
+        if self.base:
+            stored["base"] = self.base.total_seconds()
+        if self.kind is BackoffKind.EXPONENTIAL:
+            stored["factor"] = self.factor
+        if self.maximum is not None:
+            stored["maximum"] = self.maximum.total_seconds()
+        if self.jitter:
+            stored["jitter"] = self.jitter
+        if self.name is not None:
+            stored["name"] = self.name
+        return stored
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Backoff:
+        """The backoff that `to_json` stored."""
+        maximum = stored.get("maximum")
+        return cls(
+            BackoffKind(stored["kind"]),
+            timedelta(seconds=stored.get("base", 0)),
+            stored.get("factor", 2.0),
+            None if maximum is None else timedelta(seconds=maximum),
+            stored.get("jitter", 0.0),
+            stored.get("name"),
+        )
+
+
+def _share(value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InvalidRequest("backoff.jitter", value, "give a number from 0 to 1")
+    return float(value)

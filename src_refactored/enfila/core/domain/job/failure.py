@@ -1,0 +1,51 @@
+"""Why an attempt failed, in a form that can be stored."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+LONGEST_TRACE: Final = 16_384
+LONGEST_MESSAGE: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Value object: one error as text.
+
+    Attributes:
+        type: the name of the exception's class.
+        message: what it said, cut at 4,096 characters.
+        trace: its traceback, the last 16,384 characters; empty when there was none.
+    """
+
+    type: str
+    message: str
+    trace: str = ""
+
+    @classmethod
+    def of(cls, error: BaseException) -> JobError:
+        """The error as a processor raised it."""
+        trace = "".join(traceback.format_exception(error)) if error.__traceback__ else ""
+        return cls(
+            type(error).__name__, storable(str(error))[:LONGEST_MESSAGE], storable(trace)[-LONGEST_TRACE:]
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+    def to_json(self) -> dict[str, str]:
+        """What is stored."""
+        return {"type": self.type, "message": self.message, "trace": self.trace}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> JobError:
+        """The error that `to_json` stored."""
+        return cls(stored["type"], stored["message"], stored["trace"])
+
+
+def storable(text: str) -> str:
+    """`text` with what a database's text column refuses (NUL, lone surrogates) made visible."""
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,422 @@
+"""The job: one unit of work, and the rules of its life."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from enfila.core.domain.duration import ZERO
+from enfila.core.domain.errors import MoveNotAllowed
+from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
+from enfila.core.domain.job.failure import JobError, storable
+from enfila.core.domain.job.identity import NO_TOKEN, JobId, LockToken, WorkerId
+from enfila.core.domain.job.lock import Lock
+from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    Outcome,
+    Released,
+    Snoozed,
+)
+from enfila.core.domain.job.retention import Retention
+from enfila.core.domain.job.state import JobState, Reason, may_move, sources
+from enfila.core.domain.job.transition import Amendment, Transition
+from enfila.core.domain.json_document import NULL, Json, JsonDocument
+
+
+@dataclass(slots=True)
+class Job:
+    """Entity: one unit of work. It decides its own moves and never makes them.
+
+    Every method that ends in a `Transition` leaves the job as it is; a repository applies the
+    transition, or says that it is stale. Instants are aware UTC.
+
+    Attributes:
+        attempt: the number of the current or last attempt; 0 before the first.
+        max_attempts: never exceeded by `attempt`.
+        token: rises by one with every claim; the fence of the current holder.
+        position: order among jobs of equal priority, lower first; given by the repository.
+        worker_id: the worker of the current or last run.
+        stalled_count: how often a holder vanished.
+        expires_at: not started by then, the job is cancelled; None once it has started.
+        blocked_by: the job it waits for, while blocked.
+    """
+
+    id: JobId
+    queue: str
+    name: str
+    document: JsonDocument
+    options: JobOptions
+    state: JobState
+    priority: int
+    max_attempts: int
+    created_at: datetime
+    run_at: datetime
+    attempt: int = 0
+    token: LockToken = NO_TOKEN
+    position: int = 0
+    stalled_count: int = 0
+    worker_id: WorkerId | None = None
+    locked_until: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    result_document: JsonDocument | None = None
+    error: JobError | None = None
+    progress_document: JsonDocument = field(default=NULL)
+    cancel_requested: bool = False
+    cancel_reason: str | None = None
+    blocked_by: JobId | None = None
+    schedule_id: str | None = None
+    batch_id: str | None = None
+    tenant: str | None = None
+
+    # ── what it says of itself ───────────────────────────────────────────────────────────────
+
+    @property
+    def payload(self) -> Json:
+        """The payload as JSON."""
+        return self.document.value
+
+    @property
+    def result(self) -> Json:
+        """The result as JSON; None while there is none."""
+        return None if self.result_document is None else self.result_document.value
+
+    @property
+    def progress(self) -> Json:
+        """The last progress reported; None while there is none."""
+        return self.progress_document.value
+
+    @property
+    def lock(self) -> Lock | None:
+        """The lock it is held under; None unless active."""
+        if self.worker_id is None or self.locked_until is None:
+            return None
+        return Lock(self.id, self.token, self.worker_id, self.locked_until)
+
+    @property
+    def has_attempts_left(self) -> bool:
+        """Whether another attempt may follow the current one."""
+        return self.attempt < self.max_attempts
+
+    # ── its beginning ────────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    def new(
+        cls,
+        job_id: JobId,
+        queue: str,
+        name: str,
+        document: JsonDocument,
+        options: JobOptions,
+        now: datetime,
+    ) -> Job:
+        """A job to be added. A delay of zero and an instant in the past mean now."""
+        run_at = options.run_at or now + options.delay
+        return cls(
+            job_id,
+            queue,
+            name,
+            document,
+            options,
+            JobState.DELAYED if run_at > now else JobState.WAITING,
+            options.priority,
+            options.attempts,
+            created_at=now,
+            run_at=run_at,
+            expires_at=None if options.expires_in is None else now + options.expires_in,
+        )
+
+    def added(self, now: datetime, position: int) -> Job:
+        """This new job as a repository stores it, with the repository's clock and order."""
+        stored = copy.copy(self)
+        stored.created_at = now
+        stored.position = position
+        if self.options.run_at is None:
+            stored.run_at = now + self.options.delay
+        if self.options.expires_in is not None:
+            stored.expires_at = now + self.options.expires_in
+        return stored
+
+    def behind(self, holder: JobId) -> Job:
+        """This new job, blocked until `holder` is settled."""
+        follower = copy.copy(self)
+        follower.state = JobState.BLOCKED
+        follower.blocked_by = holder
+        return follower
+
+    # ── its runs ─────────────────────────────────────────────────────────────────────────────
+
+    def claimed(self, worker_id: WorkerId, now: datetime, until: datetime) -> Job:
+        """This job in the hands of a worker: token and attempt risen by one.
+
+        The SQL adapters say the same in their claim statement; the contract suite compares them.
+        """
+        self._check(Reason.CLAIMED, JobState.ACTIVE, "be claimed")
+        held = copy.copy(self)
+        held.state = JobState.ACTIVE
+        held.token = LockToken(self.token + 1)
+        held.attempt = self.attempt + 1
+        held.worker_id = worker_id
+        held.locked_until = until
+        held.started_at = now
+        held.expires_at = None
+        return held
+
+    def settle(self, outcome: Outcome, chance: float = 0.0) -> Transition:
+        """What becomes of this active job after a run that ended like this.
+
+        Args:
+            outcome: how the run ended.
+            chance: a random number in [0, 1) for the jitter of the backoff.
+        """
+        match outcome:
+            case Completed(result):
+                return self._move(
+                    JobState.COMPLETED, Reason.COMPLETED, result=result, error=None, record=None
+                )
+            case Failed():
+                return self._fail(outcome, chance)
+            case Snoozed(delay):
+                return self._give_back(Reason.SNOOZED, run_after=delay, record=None)
+            case Released():
+                return self._release()
+            case Cancelled(reason):
+                return self._cancel(reason)
+
+    def _fail(self, failed: Failed, chance: float) -> Transition:
+        record = self._record(AttemptOutcome.FAILED, failed.error)
+        if self.cancel_requested:
+            return self._cancel(self.cancel_reason or "cancelled", failed.error)
+        if failed.is_recoverable and self.has_attempts_left:
+            wait = failed.custom_delay
+            if wait is None:
+                wait = self.options.backoff.delay_after(self.attempt, chance)
+            return self._move(
+                JobState.DELAYED if wait > ZERO else JobState.WAITING,
+                Reason.RETRYING,
+                run_after=wait,
+                error=failed.error,
+                record=record,
+            )
+        reason = Reason.OUT_OF_ATTEMPTS if failed.is_recoverable else Reason.UNRECOVERABLE
+        return self._move(JobState.FAILED, reason, error=failed.error, record=record)
+
+    def _release(self) -> Transition:
+        if self.cancel_requested:
+            return self._cancel(self.cancel_reason or "cancelled")
+        record = self._record(AttemptOutcome.RELEASED)
+        return self._give_back(Reason.RELEASED, run_after=None, record=record)
+
+    def stall(self, max_stalled_count: int) -> Transition:
+        """What becomes of this active job whose lock has run out: its holder vanished.
+
+        The run is given back, so that a crash costs no attempt; stalls have a limit of their own.
+        """
+        stalls = self.stalled_count + 1
+        if self.cancel_requested:
+            return self._cancel(self.cancel_reason or "cancelled", outcome=AttemptOutcome.STALLED)
+        if stalls > max_stalled_count:
+            error = JobError(
+                "Stalled",
+                f"the job stalled {stalls} times (its worker vanished while it ran), "
+                f"allowed are {max_stalled_count}",
+            )
+            return self._move(
+                JobState.FAILED,
+                Reason.STALLED_TOO_OFTEN,
+                stalled_count=stalls,
+                error=error,
+                record=self._record(AttemptOutcome.STALLED, error),
+            )
+        error = JobError("Stalled", "the worker vanished while the job ran; it runs again")
+        return self._give_back(
+            Reason.RECOVERED,
+            run_after=None,
+            stalled_count=stalls,
+            record=self._record(AttemptOutcome.STALLED, error),
+        )
+
+    # ── what people and other jobs do to it ──────────────────────────────────────────────────
+
+    def mature(self) -> Transition:
+        """A delayed job whose time has come joins the line."""
+        return self._move(JobState.WAITING, Reason.DUE, wanted="be put in line")
+
+    def promote(self) -> Transition:
+        """A delayed job joins the line before its time, with its priority."""
+        return self._move(
+            JobState.WAITING, Reason.PROMOTED, run_after=ZERO, wanted="be promoted"
+        )
+
+    def unblock(self, now: datetime) -> Transition:
+        """The last job it depended on is settled."""
+        target = JobState.DELAYED if self.run_at > now else JobState.WAITING
+        return self._move(target, Reason.UNBLOCKED, wanted="be unblocked")
+
+    def cancel(self, reason: str) -> Transition:
+        """Ends a job that is not active; an active one is asked (`request_cancellation`)."""
+        if self.state is JobState.ACTIVE:
+            raise MoveNotAllowed(self.id, self.state, "be cancelled without its worker", _PENDING)
+        return self._cancel(reason)
+
+    def expire(self) -> Transition:
+        """Ends a job that was not started in time."""
+        limit = self.options.expires_in
+        within = "in time" if limit is None else f"within {limit.total_seconds():g} s"
+        return self._move(
+            JobState.CANCELLED,
+            Reason.EXPIRED,
+            cancel_reason=f"expired: not started {within}",
+            wanted="expire",
+        )
+
+    def retry(self, *, fresh_attempts: bool) -> Transition:
+        """A finished job goes back in line; its result, error and times are cleared.
+
+        Args:
+            fresh_attempts: counts its attempts from zero; otherwise it gets the attempts it has
+                left, and at least one.
+        """
+        completed = self.state is JobState.COMPLETED
+        return self._move(
+            JobState.WAITING,
+            Reason.RETRIED,
+            attempt=0 if fresh_attempts else self.attempt,
+            max_attempts=self.options.attempts
+            if fresh_attempts
+            else max(self.max_attempts, self.attempt + 1),
+            stalled_count=0,
+            run_after=ZERO,
+            error=None,
+            restarts=True,
+            record=self._record(AttemptOutcome.COMPLETED) if completed else None,
+            wanted="be retried",
+        )
+
+    def amend(
+        self,
+        *,
+        priority: int | None = None,
+        document: JsonDocument | None = None,
+        options: JobOptions | None = None,
+        run_after: timedelta | None = None,
+    ) -> Amendment:
+        """A change to a job that has not started.
+
+        Raises:
+            MoveNotAllowed: the job is active or final.
+        """
+        if self.state not in _PENDING:
+            raise MoveNotAllowed(self.id, self.state, "be changed", _PENDING)
+        amended = copy.copy(self)
+        if options is not None:
+            amended.options = options
+            amended.priority = options.priority
+            amended.max_attempts = max(options.attempts, self.attempt)
+        if priority is not None:
+            amended.priority = priority
+        if document is not None:
+            amended.document = document
+        return Amendment(amended, run_after)
+
+    def check_removable(self) -> None:
+        """Raises `MoveNotAllowed` when it is active: its worker still holds it."""
+        if self.state is JobState.ACTIVE:
+            allowed = [state for state in JobState if state is not JobState.ACTIVE]
+            raise MoveNotAllowed(self.id, self.state, "be removed", allowed)
+
+    def retention_in(self, state: JobState) -> Retention | None:
+        """The job's own rule for how long it is kept in this final state; None for the queue's."""
+        match state:
+            case JobState.COMPLETED:
+                return self.options.remove_on_complete
+            case JobState.FAILED | JobState.CANCELLED:
+                return self.options.remove_on_fail
+            case _:
+                return None
+
+    # ── applying ─────────────────────────────────────────────────────────────────────────────
+
+    def after(self, transition: Transition, now: datetime) -> Job:
+        """This job once `transition` was applied at `now`: what every repository must show."""
+        moved = copy.copy(self)
+        moved.state = transition.target
+        moved.attempt = transition.attempt
+        moved.max_attempts = transition.max_attempts
+        moved.stalled_count = transition.stalled_count
+        moved.result_document = transition.result
+        moved.error = transition.error
+        moved.cancel_reason = transition.cancel_reason
+        moved.finished_at = now if transition.target.is_final else None
+        moved.locked_until = None
+        moved.blocked_by = None
+        if transition.run_after is not None:
+            moved.run_at = now + transition.run_after
+        if transition.restarts:
+            moved.started_at = None
+            moved.worker_id = None
+            moved.cancel_requested = False
+            moved.progress_document = NULL
+        return moved
+
+    # ── the one place where moves are made ───────────────────────────────────────────────────
+
+    def _move(
+        self, target: JobState, reason: Reason, *, wanted: str | None = None, **changes: Any
+    ) -> Transition:
+        self._check(reason, target, wanted or f"become {target.value}")
+        kept: dict[str, Any] = {
+            "attempt": self.attempt,
+            "max_attempts": self.max_attempts,
+            "stalled_count": self.stalled_count,
+            "error": self.error,
+            "retention": self.retention_in(target),
+        }
+        return Transition(self, target, reason, **(kept | changes))
+
+    def _give_back(self, reason: Reason, *, run_after: timedelta | None, **changes: Any) -> Transition:
+        """Ends a run that costs no attempt."""
+        target = JobState.DELAYED if run_after else JobState.WAITING
+        return self._move(
+            target, reason, attempt=self.attempt - 1, run_after=run_after, **changes
+        )
+
+    def _cancel(
+        self,
+        reason: str,
+        error: JobError | None = None,
+        outcome: AttemptOutcome = AttemptOutcome.CANCELLED,
+    ) -> Transition:
+        return self._move(
+            JobState.CANCELLED,
+            Reason.CANCELLED,
+            cancel_reason=storable(reason),
+            error=error or self.error,
+            record=self._record(outcome, error) if self.state is JobState.ACTIVE else None,
+            wanted="be cancelled",
+        )
+
+    def _check(self, reason: Reason, target: JobState, wanted: str) -> None:
+        if not may_move(reason, self.state, target):
+            raise MoveNotAllowed(self.id, self.state, wanted, sources(reason))
+
+    def _record(self, outcome: AttemptOutcome, error: JobError | None = None) -> Attempt:
+        return Attempt(
+            self.attempt,
+            self.token,
+            self.worker_id,
+            self.started_at,
+            self.finished_at,
+            outcome,
+            error,
+        )
+
+
+_PENDING = (JobState.WAITING, JobState.DELAYED, JobState.BLOCKED)
+

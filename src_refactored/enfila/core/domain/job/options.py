@@ -1,0 +1,291 @@
+"""What can be said about one job when it is added."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final, Self, TypeVar
+
+from enfila.core.domain.duration import ZERO, Duration, duration
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.backoff import Backoff
+from enfila.core.domain.job.deduplication import Deduplication
+from enfila.core.domain.job.failure import storable
+from enfila.core.domain.job.retention import Retention, RetentionLike, retention
+from enfila.core.domain.json_document import Json, JsonDocument, JsonRefused
+
+T = TypeVar("T")
+
+MOST_ATTEMPTS: Final = 1_000_000
+PRIORITY_LIMIT: Final = 2**31 - 1
+LONGEST_TAG: Final = 255
+MOST_TAGS: Final = 100
+
+
+class JobOptions:
+    """Value object: how a job is to be run. Immutable; wrong values are refused when it is made.
+
+    Every argument left out keeps the queue's default (`default_job_options`) or, without one, the
+    default given here. Lengths of time are seconds or a `timedelta`.
+
+    Args:
+        attempts: how often the job may be tried in all, 1 to 1,000,000. Default 1.
+        backoff: the wait between attempts. Default none.
+        delay: the job waits this long before its first attempt. Not together with `run_at`.
+        run_at: the job does not start before this instant (aware). Not together with `delay`.
+        priority: lower numbers run first; negative is allowed. Default 0.
+        lifo: runs before the older jobs of its priority. Default false.
+        timeout: an attempt that runs longer fails. Default none.
+        expires_in: a job that was not started this long after it was added is cancelled.
+        deduplication: the key under which it is the only one. Default none.
+        remove_on_complete: how long the completed job is kept; see `RetentionLike`.
+        remove_on_fail: how long the failed or cancelled job is kept; see `RetentionLike`.
+        tags: words to find the job by, at most 100 of at most 255 characters.
+        metadata: a JSON object that travels with the job (trace context, tenant data).
+        keep_logs: only the newest N log lines are kept. Default all.
+
+    Raises:
+        InvalidRequest: a value is wrong; the message names the field, the value, what is allowed.
+    """
+
+    __slots__ = (
+        "_given",
+        "attempts",
+        "backoff",
+        "deduplication",
+        "delay",
+        "expires_in",
+        "keep_logs",
+        "lifo",
+        "metadata",
+        "priority",
+        "remove_on_complete",
+        "remove_on_fail",
+        "run_at",
+        "tags",
+        "timeout",
+    )
+
+    attempts: int
+    backoff: Backoff
+    delay: timedelta
+    run_at: datetime | None
+    priority: int
+    lifo: bool
+    timeout: timedelta | None
+    expires_in: timedelta | None
+    deduplication: Deduplication | None
+    remove_on_complete: Retention | None
+    remove_on_fail: Retention | None
+    tags: tuple[str, ...]
+    metadata: Mapping[str, Json]
+    keep_logs: int | None
+
+    def __init__(
+        self,
+        *,
+        attempts: int | None = None,
+        backoff: Backoff | None = None,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        priority: int | None = None,
+        lifo: bool | None = None,
+        timeout: Duration | None = None,
+        expires_in: Duration | None = None,
+        deduplication: Deduplication | None = None,
+        remove_on_complete: RetentionLike | None = None,
+        remove_on_fail: RetentionLike | None = None,
+        tags: Iterable[str] | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        keep_logs: int | None = None,
+    ) -> None:
+        if delay is not None and run_at is not None:
+            raise InvalidRequest("run_at", run_at, "give either delay or run_at, not both")
+        given = {
+            "attempts": _whole("attempts", attempts, 1, MOST_ATTEMPTS),
+            "backoff": _instance("backoff", backoff, Backoff, "a Backoff"),
+            "delay": None if delay is None else duration("delay", delay),
+            "run_at": _instant("run_at", run_at),
+            "priority": _whole("priority", priority, -PRIORITY_LIMIT, PRIORITY_LIMIT),
+            "lifo": _instance("lifo", lifo, bool, "True or False"),
+            "timeout": _length("timeout", timeout),
+            "expires_in": _length("expires_in", expires_in),
+            "deduplication": _instance(
+                "deduplication", deduplication, Deduplication, "a Deduplication"
+            ),
+            "remove_on_complete": _retention("remove_on_complete", remove_on_complete),
+            "remove_on_fail": _retention("remove_on_fail", remove_on_fail),
+            "tags": _tags(tags),
+            "metadata": _metadata(metadata),
+            "keep_logs": _whole("keep_logs", keep_logs, 0, PRIORITY_LIMIT),
+        }
+        self._fill({name: value for name, value in given.items() if value is not None})
+
+    def _fill(self, given: Mapping[str, Any]) -> None:
+        object.__setattr__(self, "_given", dict(given))
+        for name, default in _DEFAULTS.items():
+            object.__setattr__(self, name, given.get(name, default))
+
+    def over(self, defaults: JobOptions) -> JobOptions:
+        """These options, with what they leave out taken from `defaults`."""
+        if not defaults._given:
+            return self
+        if not self._given:
+            return defaults
+        given = {**defaults._given, **self._given}
+        # The two ways to say when exclude each other, so the nearer one wins.
+        if "delay" in self._given:
+            given.pop("run_at", None)
+        if "run_at" in self._given:
+            given.pop("delay", None)
+        return self._of(given)
+
+    @classmethod
+    def _of(cls, given: Mapping[str, Any]) -> Self:
+        options = cls.__new__(cls)
+        options._fill(given)
+        return options
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"JobOptions are immutable; make new ones to change {name}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JobOptions) and all(
+            getattr(self, name) == getattr(other, name) for name in _DEFAULTS
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.to_text())
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
+        return f"JobOptions({given})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (options_from_text, (self.to_text(),))
+
+    def to_text(self) -> str:
+        """The given options as JSON text; empty when all are defaults."""
+        if not self._given:
+            return ""
+        return json.dumps({name: _stored(value) for name, value in self._given.items()})
+
+
+_DEFAULTS: Final[Mapping[str, Any]] = {
+    "attempts": 1,
+    "backoff": Backoff.none(),
+    "delay": ZERO,
+    "run_at": None,
+    "priority": 0,
+    "lifo": False,
+    "timeout": None,
+    "expires_in": None,
+    "deduplication": None,
+    "remove_on_complete": None,
+    "remove_on_fail": None,
+    "tags": (),
+    "metadata": {},
+    "keep_logs": None,
+}
+
+_READERS: Final[Mapping[str, Any]] = {
+    "backoff": Backoff.from_json,
+    "delay": lambda seconds: timedelta(seconds=seconds),
+    "run_at": datetime.fromisoformat,
+    "timeout": lambda seconds: timedelta(seconds=seconds),
+    "expires_in": lambda seconds: timedelta(seconds=seconds),
+    "deduplication": Deduplication.from_json,
+    "remove_on_complete": Retention.from_json,
+    "remove_on_fail": Retention.from_json,
+    "tags": tuple,
+}
+
+
+@lru_cache(maxsize=1024)
+def options_from_text(text: str) -> JobOptions:
+    """The options that `JobOptions.to_text` stored; equal texts give one shared object."""
+    if not text:
+        return DEFAULT_OPTIONS
+    stored: dict[str, Any] = json.loads(text)
+    return JobOptions._of(
+        {
+            name: _READERS[name](value) if name in _READERS else value
+            for name, value in stored.items()
+        }
+    )
+
+
+def _stored(value: Any) -> Json:
+    match value:
+        case Backoff() | Deduplication() | Retention():
+            return value.to_json()
+        case timedelta():
+            return value.total_seconds()
+        case datetime():
+            return value.isoformat()
+        case tuple():
+            return list(value)
+        case _:
+            return value
+
+
+def _whole(field: str, value: int | None, lowest: int, highest: int) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise InvalidRequest(field, value, f"give a whole number from {lowest:,} to {highest:,}")
+    return value
+
+
+def _instance(field: str, value: T | None, kind: type[T], allowed: str) -> T | None:
+    if value is not None and not isinstance(value, kind):
+        raise InvalidRequest(field, value, f"give {allowed}")
+    return value
+
+
+def _length(field: str, value: Duration | None) -> timedelta | None:
+    return None if value is None else duration(field, value, allow_zero=False)
+
+
+def _instant(field: str, value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidRequest(field, value, "give an aware datetime (with a time zone)")
+    return value.astimezone(UTC)
+
+
+def _retention(field: str, value: RetentionLike | None) -> Retention | None:
+    return None if value is None else retention(field, value)
+
+
+def _tags(value: Iterable[str] | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    allowed = f"give at most {MOST_TAGS} texts of 1 to {LONGEST_TAG} characters"
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidRequest("tags", value, allowed)
+    tags = tuple(value)
+    if len(tags) > MOST_TAGS:
+        raise InvalidRequest("tags", tags, allowed)
+    for tag in tags:
+        if not isinstance(tag, str) or not 0 < len(tag) <= LONGEST_TAG or storable(tag) != tag:
+            raise InvalidRequest("tags", tag, allowed)
+    return tags
+
+
+def _metadata(value: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise InvalidRequest("metadata", value, "give a JSON object")
+    try:
+        stored: Mapping[str, Json] = JsonDocument.of(dict(value)).value
+    except JsonRefused as refusal:
+        raise InvalidRequest("metadata", value, f"give a JSON object: {refusal}") from None
+    return stored
+
+
+DEFAULT_OPTIONS: Final = JobOptions()

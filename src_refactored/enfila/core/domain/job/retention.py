@@ -1,0 +1,106 @@
+"""How long a finished job is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from enfila.core.domain.duration import ZERO, Duration, duration
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.state import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Value object: when maintenance may remove a finished job. Make one with the class methods.
+
+    Both limits may hold together: a job goes when it is older than `age`, or when `newest` younger
+    ones of its queue and state have finished since.
+
+    Attributes:
+        age: time after finishing; None for no limit.
+        newest: how many are kept; None for no limit.
+    """
+
+    age: timedelta | None = None
+    newest: int | None = None
+
+    @classmethod
+    def forever(cls) -> Retention:
+        """Never removed by maintenance."""
+        return cls()
+
+    @classmethod
+    def nothing(cls) -> Retention:
+        """Removed at the next maintenance."""
+        return cls(age=ZERO)
+
+    @classmethod
+    def for_time(cls, age: Duration) -> Retention:
+        """Removed `age` after finishing."""
+        return cls(age=duration("retention.age", age))
+
+    @classmethod
+    def keep_newest(cls, newest: int, *, age: Duration | None = None) -> Retention:
+        """Only the newest N are kept, and those for `age` at most when it is given."""
+        if isinstance(newest, bool) or not isinstance(newest, int) or newest < 0:
+            raise InvalidRequest("retention.newest", newest, "give a whole number of 0 or more")
+        return cls(None if age is None else duration("retention.age", age), newest)
+
+    def to_json(self) -> dict[str, Any]:
+        """What is stored."""
+        return {
+            "age": None if self.age is None else self.age.total_seconds(),
+            "newest": self.newest,
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Retention:
+        """The retention that `to_json` stored."""
+        age = stored.get("age")
+        return cls(None if age is None else timedelta(seconds=age), stored.get("newest"))
+
+
+RetentionLike = Retention | bool | int | timedelta
+"""A `Retention`, or short for one: True nothing is kept, False forever, an int the newest N, a
+`timedelta` for that time."""
+
+
+def retention(field: str, value: RetentionLike) -> Retention:
+    """The `Retention` that `value` stands for."""
+    match value:
+        case Retention():
+            return value
+        case True:
+            return Retention.nothing()
+        case False:
+            return Retention.forever()
+        case int():
+            return Retention.keep_newest(value)
+        case timedelta():
+            return Retention.for_time(value)
+        case _:
+            raise InvalidRequest(
+                field, value, "give a Retention, True, False, a number of jobs or a timedelta"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """Value object: what a queue keeps of jobs that do not say so themselves."""
+
+    completed: Retention = Retention(age=timedelta(days=7))
+    failed: Retention = Retention(age=timedelta(days=30))
+    cancelled: Retention = Retention(age=timedelta(days=30))
+
+    def of(self, state: JobState) -> Retention:
+        """The rule for jobs that ended in this final state."""
+        match state:
+            case JobState.COMPLETED:
+                return self.completed
+            case JobState.CANCELLED:
+                return self.cancelled
+            case _:
+                return self.failed

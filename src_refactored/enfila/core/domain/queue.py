@@ -1,0 +1,58 @@
+"""A named line of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.failure import storable
+from enfila.core.domain.job.state import JobState
+
+LONGEST_NAME: Final = 255
+
+
+def name(field: str, value: str) -> str:
+    """A queue's or job's name, checked.
+
+    Raises:
+        InvalidRequest: not text of 1 to 255 characters, or with characters that cannot be stored.
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or storable(value) != value:
+        raise InvalidRequest(
+            field, value, f"give 1 to {LONGEST_NAME} characters, none of them NUL or a lone surrogate"
+        )
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """Value object: how many jobs of a queue are in each state."""
+
+    waiting: int = 0
+    delayed: int = 0
+    blocked: int = 0
+    active: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @classmethod
+    def of(cls, counted: Mapping[JobState, int]) -> QueueCounts:
+        """The counts of a queue; states that are left out count 0."""
+        return cls(**{state.value: counted.get(state, 0) for state in JobState})
+
+    def __getitem__(self, state: JobState | str) -> int:
+        count: int = getattr(self, JobState(state).value)
+        return count
+
+    @property
+    def unfinished(self) -> int:
+        """Jobs that are not in a final state."""
+        return self.waiting + self.delayed + self.blocked + self.active
+
+    @property
+    def total(self) -> int:
+        """All jobs that are stored."""
+        return self.unfinished + self.completed + self.failed + self.cancelled
