@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from enfila.core.application.ports.job_reader import IJobReader
@@ -141,8 +141,10 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
         """
 
     @abstractmethod
-    async def apply(self, transitions: Sequence[Transition]) -> list[Job | None]:
-        """Applies transitions; per transition the job afterwards, or None where it was stale.
+    async def apply(self, transitions: Sequence[Transition]) -> list[datetime | None]:
+        """Applies transitions; per transition the instant it was written, None where it was stale.
+
+        What the job is afterwards tells `Job.after(transition, instant)`.
 
         A transition is stale when the job is no longer in its `source` state under its `token`;
         then nothing of it is written. Stale ones do not hinder the others. The same job may not
@@ -167,8 +169,8 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
     # ── changing and removing ────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    async def amend(self, amendment: Amendment) -> Job | None:
-        """Stores the changed job, or answers None when it moved meanwhile."""
+    async def amend(self, amendment: Amendment) -> datetime | None:
+        """Applies an amendment; the instant it was written, or None where it was stale."""
 
     @abstractmethod
     async def request_cancellation(self, job_id: JobId, reason: str) -> bool:

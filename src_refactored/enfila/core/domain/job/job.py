@@ -314,16 +314,22 @@ class Job:
         """
         if self.state not in _PENDING:
             raise MoveNotAllowed(self.id, self.state, "be changed", _PENDING)
-        amended = copy.copy(self)
-        if options is not None:
-            amended.options = options
-            amended.priority = options.priority
-            amended.max_attempts = max(options.attempts, self.attempt)
-        if priority is not None:
-            amended.priority = priority
-        if document is not None:
-            amended.document = document
-        return Amendment(amended, run_after)
+        agreed = options or self.options
+        return Amendment(
+            self.id,
+            self.state,
+            self.token,
+            priority=priority if priority is not None else self._priority_under(options),
+            max_attempts=self.max_attempts
+            if options is None
+            else max(options.attempts, self.attempt + 1),
+            document=document or self.document,
+            options=agreed,
+            run_after=run_after,
+        )
+
+    def _priority_under(self, options: JobOptions | None) -> int:
+        return self.priority if options is None else options.priority
 
     def check_removable(self) -> None:
         """Raises `MoveNotAllowed` when it is active: its worker still holds it."""
@@ -365,6 +371,17 @@ class Job:
             moved.progress_document = NULL
         return moved
 
+    def amended(self, amendment: Amendment, now: datetime) -> Job:
+        """This job once `amendment` was applied at `now`: what every repository must show."""
+        changed = copy.copy(self)
+        changed.priority = amendment.priority
+        changed.max_attempts = amendment.max_attempts
+        changed.document = amendment.document
+        changed.options = amendment.options
+        if amendment.run_after is not None:
+            changed.run_at = now + amendment.run_after
+        return changed
+
     # ── the one place where moves are made ───────────────────────────────────────────────────
 
     def _move(
@@ -378,7 +395,9 @@ class Job:
             "error": self.error,
             "retention": self.retention_in(target),
         }
-        return Transition(self, target, reason, **(kept | changes))
+        return Transition(
+            self.id, self.state, self.token, target, reason, **(kept | changes)
+        )
 
     def _give_back(self, reason: Reason, *, run_after: timedelta | None, **changes: Any) -> Transition:
         """Ends a run that costs no attempt."""

@@ -68,6 +68,7 @@ class JobOptions:
         "timeout",
     )
 
+    _given: Mapping[str, Any]
     attempts: int
     backoff: Backoff
     delay: timedelta

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.failure import JobError
-from enfila.core.domain.job.identity import LockToken
+from enfila.core.domain.job.identity import JobId, LockToken
+from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.retention import Retention
 from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.json_document import JsonDocument
-
-if TYPE_CHECKING:
-    from enfila.core.domain.job.job import Job
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
     """Value object: what a job becomes, decided by `Job`, applied by a repository.
 
-    It rests on the job's state and lock token as they were read. A repository applies it in one
+    It rests on the job's state and lock token as they were read (`source`, `token`). A repository applies it in one
     atomic step if both still stand, or answers *stale*. Lengths of time are relative to the
     repository's clock, so that rows are written with one clock.
 
     Attributes:
-        job: the job as it was read.
+        job_id: the job that moves.
+        source: the state it is in.
+        token: the lock token it has.
         target: the state after the move.
-        reason: why; the table of moves allows (job.state, target) for it.
+        reason: why; the table of moves allows (source, target) for it.
         attempt, max_attempts, stalled_count: their values after the move.
         run_after: `run_at` becomes the repository's now plus this; None leaves it.
         result, error, cancel_reason: their values after the move.
@@ -39,7 +38,9 @@ class Transition:
             itself tells it (a completed run) or when there was none.
     """
 
-    job: Job
+    job_id: JobId
+    source: JobState
+    token: LockToken
     target: JobState
     reason: Reason
     attempt: int
@@ -53,28 +54,23 @@ class Transition:
     restarts: bool = False
     record: Attempt | None = None
 
-    @property
-    def source(self) -> JobState:
-        """The state it rests on."""
-        return self.job.state
-
-    @property
-    def token(self) -> LockToken:
-        """The lock token it rests on."""
-        return self.job.token
-
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
     """Value object: a change to a job that has not started, which leaves its state as it is.
 
-    Rests on the job's state and token like a `Transition`. The `job` carries the new priority,
-    payload and options already.
+    Rests on the job's state and token like a `Transition`.
 
     Attributes:
-        job: the job as it shall be.
+        priority, max_attempts, document, options: their values after the change.
         run_after: `run_at` becomes the repository's now plus this; None leaves it.
     """
 
-    job: Job
+    job_id: JobId
+    source: JobState
+    token: LockToken
+    priority: int
+    max_attempts: int
+    document: JsonDocument
+    options: JobOptions
     run_after: timedelta | None = None

@@ -1,0 +1,219 @@
+"""A job in the hands of the one who added it or looked it up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar, cast
+
+from enfila.core.application.ports.job_reader import LogLine
+from enfila.core.domain.duration import Duration
+from enfila.core.domain.job.attempt import Attempt
+from enfila.core.domain.job.failure import JobError
+from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.json_document import Json
+
+R = TypeVar("R")
+
+
+class JobDesk(Protocol):
+    """What a handle asks of the queue it came from. Errors as in `AbstractQueue`."""
+
+    async def reload(self, job_id: JobId) -> Job:
+        """The job as it is now. `JobNotFound`."""
+        ...
+
+    async def wait_until_final(self, job_id: JobId, timeout: Duration | None) -> Job:
+        """The job once it is final. `JobNotFound`, `TimeoutError`."""
+        ...
+
+    def read_result(self, job: Job) -> object:
+        """The result of a completed job in the queue's result type."""
+        ...
+
+    async def attempts_of(self, job_id: JobId) -> list[Attempt]:
+        """Its runs, oldest first."""
+        ...
+
+    async def logs_of(self, job_id: JobId, limit: int, offset: int) -> list[LogLine]:
+        """Its log lines, oldest first."""
+        ...
+
+    async def do_retry(self, job_id: JobId, *, fresh_attempts: bool) -> Job:
+        """The job, back in line."""
+        ...
+
+    async def do_promote(self, job_id: JobId) -> Job:
+        """The job, in line before its time."""
+        ...
+
+    async def do_cancel(self, job_id: JobId, reason: str) -> Job:
+        """The job, cancelled or asked to."""
+        ...
+
+    async def do_set_priority(self, job_id: JobId, priority: int) -> Job:
+        """The job at its new place."""
+        ...
+
+    async def remove(self, job_id: JobId) -> None:
+        """Removes it."""
+        ...
+
+
+class JobHandle(Generic[R]):
+    """One job: what it was when it was last looked at, and what can be done about it.
+
+    The attributes are a snapshot; `refresh` takes a new one, and so does every method that changes
+    the job.
+
+    Attributes:
+        is_duplicate: this job held the deduplication key, so no new one was added.
+    """
+
+    __slots__ = ("_desk", "_job", "is_duplicate")
+
+    def __init__(self, job: Job, desk: JobDesk, *, is_duplicate: bool = False) -> None:
+        self._job = job
+        self._desk = desk
+        self.is_duplicate = is_duplicate
+
+    @property
+    def snapshot(self) -> Job:
+        """The whole job as it was when it was last looked at."""
+        return self._job
+
+    @property
+    def id(self) -> JobId:
+        """Its id, a UUIDv7."""
+        return self._job.id
+
+    @property
+    def queue(self) -> str:
+        """The name of its queue."""
+        return self._job.queue
+
+    @property
+    def name(self) -> str:
+        """What kind of work it is."""
+        return self._job.name
+
+    @property
+    def payload(self) -> Json:
+        """Its payload as JSON."""
+        return self._job.payload
+
+    @property
+    def options(self) -> JobOptions:
+        """The options it was added with, the queue's defaults filled in."""
+        return self._job.options
+
+    @property
+    def state(self) -> JobState:
+        """Where it was in its life."""
+        return self._job.state
+
+    @property
+    def priority(self) -> int:
+        """Lower runs first."""
+        return self._job.priority
+
+    @property
+    def attempt(self) -> int:
+        """The number of its current or last attempt; 0 before the first."""
+        return self._job.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        """How often it may be tried in all."""
+        return self._job.max_attempts
+
+    @property
+    def stalled_count(self) -> int:
+        """How often its worker vanished."""
+        return self._job.stalled_count
+
+    @property
+    def progress(self) -> Json:
+        """The last progress it reported; None before."""
+        return self._job.progress
+
+    @property
+    def error(self) -> JobError | None:
+        """Why its last attempt failed."""
+        return self._job.error
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was added."""
+        return self._job.created_at
+
+    @property
+    def run_at(self) -> datetime:
+        """It does not start before."""
+        return self._job.run_at
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its last run began."""
+        return self._job.started_at
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it became final."""
+        return self._job.finished_at
+
+    async def refresh(self) -> JobHandle[R]:
+        """Looks again; this handle. `JobNotFound` when it was removed."""
+        self._job = await self._desk.reload(self.id)
+        return self
+
+    async def result(self, timeout: Duration | None = None) -> R:  # noqa: ASYNC109 - the public API of DESIGN.md
+        """Waits until the job is final and returns its result, whichever process runs it.
+
+        Args:
+            timeout: seconds or a `timedelta`; None waits for ever.
+
+        Raises:
+            JobNotCompleted: it failed or was cancelled; the message says why.
+            JobNotFound: it was removed.
+            TimeoutError: it was not final in time; the job is not touched by that.
+        """
+        self._job = await self._desk.wait_until_final(self.id, timeout)
+        return cast("R", self._desk.read_result(self._job))
+
+    async def attempt_history(self) -> list[Attempt]:
+        """Its runs, oldest first: start, end, outcome, error and worker of each."""
+        return await self._desk.attempts_of(self.id)
+
+    async def logs(self, *, limit: int = 1000, offset: int = 0) -> list[LogLine]:
+        """The lines it logged, oldest first."""
+        return await self._desk.logs_of(self.id, limit, offset)
+
+    async def retry(self, *, fresh_attempts: bool = False) -> JobHandle[R]:
+        """Puts it back in line; see `AbstractQueue.retry`."""
+        self._job = await self._desk.do_retry(self.id, fresh_attempts=fresh_attempts)
+        return self
+
+    async def promote(self) -> JobHandle[R]:
+        """Puts it in line now; see `AbstractQueue.promote`."""
+        self._job = await self._desk.do_promote(self.id)
+        return self
+
+    async def cancel(self, reason: str = "cancelled by request") -> JobHandle[R]:
+        """Cancels it; see `AbstractQueue.cancel`."""
+        self._job = await self._desk.do_cancel(self.id, reason)
+        return self
+
+    async def set_priority(self, priority: int) -> JobHandle[R]:
+        """Moves it in line; see `AbstractQueue.set_priority`."""
+        self._job = await self._desk.do_set_priority(self.id, priority)
+        return self
+
+    async def remove(self) -> None:
+        """Removes it; see `AbstractQueue.remove`."""
+        await self._desk.remove(self.id)
+
+    def __repr__(self) -> str:
+        return f"<job {self.name!r} {self.id} {self.state.value} on {self.queue!r}>"

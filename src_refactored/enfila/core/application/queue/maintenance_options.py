@@ -1,0 +1,39 @@
+"""How a queue looks after itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.retention import RetentionPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceOptions:
+    """Value object: the settings of a queue's maintenance.
+
+    Attributes:
+        stalled_interval: between two looks for stalled, expired and due jobs. A killed worker's
+            jobs run again within its lock duration plus this plus one poll.
+        max_stalled_count: a job that stalls more often than this fails. 0 fails it at once.
+        retention_interval: between two removals of old finished jobs.
+        batch: at most so many rows in one statement.
+        silent_worker: a worker not heard of for so long is forgotten.
+    """
+
+    stalled_interval: timedelta = timedelta(seconds=10)
+    max_stalled_count: int = 1
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
+    retention_interval: timedelta = timedelta(seconds=60)
+    batch: int = 10_000
+    silent_worker: timedelta = timedelta(minutes=5)
+
+    def __post_init__(self) -> None:
+        if self.max_stalled_count < 0:
+            raise InvalidRequest("max_stalled_count", self.max_stalled_count, "give 0 or more")
+        if self.batch < 1:
+            raise InvalidRequest("batch", self.batch, "give 1 or more")
+        for name in ("stalled_interval", "retention_interval", "silent_worker"):
+            if getattr(self, name) <= timedelta(0):
+                raise InvalidRequest(name, getattr(self, name), "give more than 0 seconds")

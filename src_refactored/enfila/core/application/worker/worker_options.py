@@ -1,0 +1,90 @@
+"""How a worker works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.domain.duration import Duration, duration
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.job import Job
+
+CustomBackoff = Callable[[Job, BaseException], Duration]
+"""Given the job and the error of the failed attempt: the wait before the next one."""
+
+MOST_CONCURRENCY = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """Value object: the settings of a worker. Lengths of time are seconds or a `timedelta`.
+
+    Attributes:
+        concurrency: jobs that run at the same time; can be changed while it runs.
+        lock_duration: a worker that is silent for so long has lost its jobs.
+        lock_renewal: between two renewals of all locks; half of the duration when None. A request
+            to cancel a running job is seen then, or at the heartbeat, whichever comes sooner.
+        poll_interval: an idle worker looks at least so often, whatever the wake-ups say.
+        heartbeat: between two notes that the worker is alive.
+        grace: how long `close` waits for running jobs before it cancels them.
+        timeout: for jobs that have none of their own; None for no limit.
+        prefetch: jobs held beyond the free slots: None adapts to the measured rate (at most what is
+            done in 100 ms), 0 holds none.
+        backoffs: rules for `Backoff.custom(name)`.
+        maintenance: what `run` starts besides; None leaves it to other processes.
+        handle_signals: whether `run` shuts down at SIGTERM and Ctrl-C (in the main thread).
+    """
+
+    concurrency: int = 1
+    lock_duration: Duration = timedelta(seconds=30)
+    lock_renewal: Duration | None = None
+    poll_interval: Duration = timedelta(seconds=1)
+    heartbeat: Duration = timedelta(seconds=10)
+    grace: Duration = timedelta(seconds=30)
+    timeout: Duration | None = None
+    prefetch: int | None = None
+    backoffs: Mapping[str, CustomBackoff] = field(default_factory=dict)
+    maintenance: MaintenanceOptions | None = field(default_factory=MaintenanceOptions)
+    handle_signals: bool = True
+
+    def __post_init__(self) -> None:
+        check_concurrency(self.concurrency)
+        for name in ("lock_duration", "poll_interval", "heartbeat"):
+            self._set(name, duration(name, getattr(self, name), allow_zero=False))
+        self._set("grace", duration("grace", self.grace))
+        for name in ("lock_renewal", "timeout"):
+            if getattr(self, name) is not None:
+                self._set(name, duration(name, getattr(self, name), allow_zero=False))
+        if self.prefetch is not None and self.prefetch < 0:
+            raise InvalidRequest("prefetch", self.prefetch, "give 0 or more, or None to adapt")
+        if self.renewal_interval >= self.lock_length:
+            raise InvalidRequest(
+                "lock_renewal", self.lock_renewal, "give less than the lock_duration"
+            )
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def lock_length(self) -> timedelta:
+        """`lock_duration` as a `timedelta`."""
+        return duration("lock_duration", self.lock_duration)
+
+    @property
+    def renewal_interval(self) -> timedelta:
+        """Between two renewals: never longer than a heartbeat, so that requests are seen in time."""
+        wished = self.lock_length / 2 if self.lock_renewal is None else self.lock_renewal
+        return min(
+            duration("lock_renewal", wished), duration("heartbeat", self.heartbeat)
+        )
+
+
+def check_concurrency(value: int) -> int:
+    """Refuses a number of slots that makes no sense."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_CONCURRENCY:
+        raise InvalidRequest(
+            "concurrency", value, f"give a whole number from 1 to {MOST_CONCURRENCY:,}"
+        )
+    return value
