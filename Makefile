@@ -1,0 +1,49 @@
+# `make demo` and `make test` need Python 3.11 or newer, make and pip; the rest is installed into .venv.
+# PYTHON=... chooses the interpreter, VENV=... the environment, PYTEST_ARGS=... adds to pytest's
+# command line.
+
+PYTHON ?=
+PYTEST_ARGS ?=
+export PYTHON
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check format bench chaos clean
+
+help: ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## Make .venv, or bring it up to date with pyproject.toml.
+
+$(STAMP): pyproject.toml .ci/make-venv .ci/find-python
+	@python=$$(.ci/find-python) && .ci/make-venv $(VENV) "$$python"
+	@touch $@
+
+demo: $(STAMP) ## Run the example: a queue, its workers, and what they report.
+	@$(BIN)/python examples/queue_usage_example.py
+
+# Two processes: the suite waits more than it computes, and each worker has a database of its own.
+test: $(STAMP) ## Run the tests.
+	@$(BIN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
+
+check: $(STAMP) ## Lint, check the format, the types and the architecture.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## Format, and repair what the linter can repair.
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## Measure how fast jobs are enqueued, claimed and settled.
+	@$(BIN)/python -m benchmarks
+
+chaos: $(STAMP) ## Kill workers at random and prove that no job is lost.
+	@$(BIN)/python -m tests.processes.chaos
+
+clean: ## Remove the environments and the caches.
+	rm -rf $(VENV) .venv313 .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
