@@ -1,0 +1,1 @@
+"""Adapters: each imports the core and its own technology, never another adapter."""

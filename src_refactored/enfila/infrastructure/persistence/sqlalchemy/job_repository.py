@@ -1,0 +1,436 @@
+"""`IJobRepository` on SQLAlchemy Core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.job_reader import LogLine, Overdue
+from enfila.core.application.ports.job_repository import (
+    Added,
+    CallersTransaction,
+    Claim,
+    IJobRepository,
+    Report,
+)
+from enfila.core.domain.errors import RepositoryUnavailable
+from enfila.core.domain.job.attempt import Attempt
+from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.lock import Extension, Lock
+from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.job.transition import Amendment, Transition
+from enfila.core.domain.queue import QueueCounts
+from enfila.core.domain.worker import WorkerInfo
+from enfila.infrastructure.persistence.sqlalchemy.amending import Amending
+from enfila.infrastructure.persistence.sqlalchemy.callers_transaction import (
+    after_commit,
+    run_within,
+    run_within_sync,
+)
+from enfila.infrastructure.persistence.sqlalchemy.database import Database
+from enfila.infrastructure.persistence.sqlalchemy.deduplicating import Deduplicating
+from enfila.infrastructure.persistence.sqlalchemy.file_database import (
+    FileDatabase,
+    check_directory,
+)
+from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
+from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
+from enfila.infrastructure.persistence.sqlalchemy.migrations.upgrading import Upgrading
+from enfila.infrastructure.persistence.sqlalchemy.postgresql.writes import PostgresJobWrites
+from enfila.infrastructure.persistence.sqlalchemy.queues_and_workers import Queues, Workers
+from enfila.infrastructure.persistence.sqlalchemy.reading import Reading
+from enfila.infrastructure.persistence.sqlalchemy.removing import Removing
+from enfila.infrastructure.persistence.sqlalchemy.row_wise.writes import RowWiseJobWrites
+from enfila.infrastructure.persistence.sqlalchemy.tables import DEFAULT_PREFIX, build_tables
+from enfila.infrastructure.persistence.sqlalchemy.tidying import Tidying
+from enfila.infrastructure.persistence.sqlalchemy.urls import engine_url
+
+_Key = tuple[JobId, LockToken, JobState]
+
+
+class SqlAlchemyJobRepository(IJobRepository):
+    """Jobs in SQLite (one file) or PostgreSQL.
+
+    Args:
+        url: `sqlite:///file.db`, or `postgresql://…` with asyncpg (or psycopg 3, if asyncpg is not
+            installed or `postgresql+psycopg://` is given).
+        clock: instants for the rows; None for the server's clock, on SQLite this machine's.
+        schema: PostgreSQL schema that holds the tables; it is made when it does not exist.
+        table_prefix: what the names of the tables begin with.
+        auto_migrate: `open` brings the tables up to date; otherwise it refuses old ones.
+        pool_size: connections kept to a server; as many again are opened under load.
+        synchronous: SQLite only: FULL survives a power cut, NORMAL is faster and may then lose
+            the last commits.
+
+    Raises:
+        InvalidRequest: a wrong argument.
+        DriverMissing: the database's driver is not installed.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one independent setting
+        self,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        schema: str | None = None,
+        table_prefix: str = DEFAULT_PREFIX,
+        auto_migrate: bool = True,
+        pool_size: int = 5,
+        synchronous: str = "FULL",
+    ) -> None:
+        self._url = engine_url(url)
+        is_file = self._url.get_backend_name() == "sqlite"
+        self._dialect = self._url.get_backend_name()
+        self._schema = None if is_file else schema
+        self._tables = build_tables(self._schema, table_prefix)
+        self._instants = Instants(clock, has_server=not is_file)
+        self._database = (
+            FileDatabase(self._url, synchronous=synchronous)
+            if is_file
+            else _server_database(self._url, pool_size)
+        )
+        self._writes: JobWrites = (
+            RowWiseJobWrites(self._tables, self._instants)
+            if is_file
+            else PostgresJobWrites(self._tables, self._instants)
+        )
+        self._upgrading = Upgrading(
+            self._schema, table_prefix, self._url, auto_migrate=auto_migrate
+        )
+        self._reading = Reading(self._tables, self._instants)
+        self._amending = Amending(self._tables)
+        self._removing = Removing(self._tables, self._instants, self._writes)
+        self._queues = Queues(self._tables)
+        self._workers = Workers(self._tables)
+        self._tidying = Tidying(self._tables)
+        self._logs = JobLogs(self._tables)
+        self._deduplicating = Deduplicating(
+            self._tables,
+            self._amending,
+            self._writes.add,
+            _sqlite_insert if is_file else _postgresql_insert,
+        )
+        self._uncertain: set[_Key] = set()
+
+    @property
+    def database(self) -> Database:
+        """What runs the transactions; for wake-ups, which share its engine or file."""
+        return self._database
+
+    async def open(self) -> None:
+        """See `IJobRepository.open`.
+
+        Raises:
+            SchemaMismatch: the tables are newer than this enfila, or older without `auto_migrate`.
+        """
+        if self._dialect == "sqlite":
+            check_directory(self._url)
+        if await self._database.read(self._upgrading.is_needed):
+            await self._database.write(self._upgrading.upgrade)
+
+    async def close(self) -> None:
+        """See `IJobRepository.close`."""
+        await self._database.close()
+
+    # ── adding ───────────────────────────────────────────────────────────────────────────────
+
+    async def add(self, jobs: Sequence[Job]) -> list[Added]:
+        """See `IJobRepository.add`."""
+        if not jobs:
+            return []
+        plain = all(job.options.deduplication is None for job in jobs)
+        return await self._database.write(
+            lambda connection: self._add(connection, jobs),
+            autocommit=plain and self._writes.is_one_statement,
+        )
+
+    async def add_within(
+        self, jobs: Sequence[Job], transaction: CallersTransaction
+    ) -> list[Added]:
+        """See `IJobRepository.add_within`."""
+        return await run_within(
+            transaction, self._dialect, lambda connection: self._add(connection, jobs)
+        )
+
+    def add_within_sync(
+        self, jobs: Sequence[Job], transaction: CallersTransaction
+    ) -> list[Added]:
+        """See `IJobRepository.add_within_sync`."""
+        return run_within_sync(
+            transaction, self._dialect, lambda connection: self._add(connection, jobs)
+        )
+
+    def after_commit(
+        self, transaction: CallersTransaction, callback: Callable[[], None]
+    ) -> None:
+        """See `IJobRepository.after_commit`."""
+        after_commit(transaction, callback)
+
+    def _add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
+        if not jobs:
+            return []
+        if all(job.options.deduplication is None for job in jobs):
+            return [Added(job) for job in self._writes.add(connection, jobs)]
+        return self._deduplicating.add(connection, jobs, self._instants.read(connection))
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """See `IJobRepository.claim`."""
+        return await self._database.write(
+            lambda connection: self._writes.claim(connection, claim),
+            autocommit=self._writes.is_one_statement,
+        )
+
+    async def apply(self, transitions: Sequence[Transition]) -> list[datetime | None]:
+        """See `IJobRepository.apply`."""
+        if not transitions:
+            return []
+        try:
+            written = await self._database.write(
+                lambda connection: self._writes.apply(connection, transitions),
+                autocommit=self._writes.is_one_statement,
+            )
+        except RepositoryUnavailable as error:
+            if error.uncertain:
+                self._uncertain.update(map(_key, transitions))
+            raise
+        if self._uncertain:
+            written = await self._with_earlier_writes(transitions, written)
+        return written
+
+    async def _with_earlier_writes(
+        self, transitions: Sequence[Transition], written: list[datetime | None]
+    ) -> list[datetime | None]:
+        """Answers for transitions that an earlier call wrote, whose answer never arrived.
+
+        Such a transition is stale now because of itself: the job stands where it leads, under the
+        same token.
+        """
+        doubtful = [
+            transition.job_id
+            for transition, instant in zip(transitions, written, strict=True)
+            if instant is None and _key(transition) in self._uncertain
+        ]
+        standing = await self.get(doubtful) if doubtful else {}
+        self._uncertain.difference_update(map(_key, transitions))
+        return [
+            instant or _instant_of(standing.get(transition.job_id), transition)
+            for transition, instant in zip(transitions, written, strict=True)
+        ]
+
+    async def extend(self, locks: Sequence[Lock], duration: timedelta) -> list[Extension]:
+        """See `IJobRepository.extend`."""
+        if not locks:
+            return []
+        return await self._database.write(
+            lambda connection: self._writes.extend(connection, locks, duration),
+            autocommit=self._writes.is_one_statement,
+        )
+
+    async def report(self, reports: Sequence[Report]) -> list[bool]:
+        """See `IJobRepository.report`."""
+        if not reports:
+            return []
+        return await self._database.write(
+            lambda connection: self._writes.report(connection, reports)
+        )
+
+    # ── changing and removing ────────────────────────────────────────────────────────────────
+
+    async def amend(self, amendment: Amendment) -> datetime | None:
+        """See `IJobRepository.amend`."""
+
+        def amend(connection: sa.Connection) -> datetime | None:
+            now = self._instants.read(connection)
+            return now if self._amending.amend(connection, amendment, now) else None
+
+        return await self._database.write(amend)
+
+    async def request_cancellation(self, job_id: JobId, reason: str) -> bool:
+        """See `IJobRepository.request_cancellation`."""
+        return await self._database.write(
+            lambda connection: self._amending.request_cancellation(connection, job_id, reason)
+        )
+
+    async def remove(self, jobs: Sequence[Job]) -> list[bool]:
+        """See `IJobRepository.remove`."""
+        return await self._database.write(
+            lambda connection: self._removing.remove(connection, jobs)
+        )
+
+    async def remove_all(
+        self,
+        queue: str,
+        states: Collection[JobState],
+        *,
+        finished_before: timedelta | None = None,
+        limit: int,
+    ) -> int:
+        """See `IJobRepository.remove_all`."""
+        return await self._database.write(
+            lambda connection: self._removing.remove_all(
+                connection, queue, states, finished_before, limit
+            )
+        )
+
+    async def apply_retention(self, queue: str, policy: RetentionPolicy, limit: int) -> int:
+        """See `IJobRepository.apply_retention`."""
+        return await self._database.write(
+            lambda connection: self._removing.apply_retention(connection, queue, policy, limit)
+        )
+
+    async def obliterate(self, queue: str, *, force: bool) -> int | None:
+        """See `IJobRepository.obliterate`."""
+        return await self._database.write(
+            lambda connection: self._removing.obliterate(connection, queue, force=force)
+        )
+
+    async def tidy(self) -> None:
+        """See `IJobRepository.tidy`."""
+        await self._database.write(self._tidying.fold_counters)
+        await self._database.write(
+            lambda connection: self._tidying.drop_free_keys(
+                connection, self._instants.read(connection)
+            )
+        )
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────
+
+    async def get(self, job_ids: Collection[JobId]) -> dict[JobId, Job]:
+        """See `IJobReader.get`."""
+        wanted = list(job_ids)
+        return await self._database.read(
+            lambda connection: self._reading.get(connection, wanted)
+        )
+
+    async def find(
+        self,
+        queue: str,
+        states: Collection[JobState],
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        newest_first: bool = False,
+    ) -> list[Job]:
+        """See `IJobReader.find`."""
+        return await self._database.read(
+            lambda connection: self._reading.find(
+                connection, queue, states, limit=limit, offset=offset, newest_first=newest_first
+            )
+        )
+
+    async def overdue(self, queue: str, kind: Overdue, limit: int) -> list[Job]:
+        """See `IJobReader.overdue`."""
+        return await self._database.read(
+            lambda connection: self._reading.overdue(connection, queue, kind, limit)
+        )
+
+    async def counts(self, queue: str) -> QueueCounts:
+        """See `IJobReader.counts`."""
+        return await self._database.read(
+            lambda connection: self._reading.counts(connection, queue)
+        )
+
+    async def until_next_due(self, queue: str) -> timedelta | None:
+        """See `IJobReader.until_next_due`."""
+        return await self._database.read(
+            lambda connection: self._reading.until_next_due(connection, queue)
+        )
+
+    async def attempts(self, job_id: JobId) -> list[Attempt]:
+        """See `IJobReader.attempts`."""
+        return await self._database.read(
+            lambda connection: self._reading.attempts(connection, job_id)
+        )
+
+    async def logs(self, job_id: JobId, *, limit: int = 1000, offset: int = 0) -> list[LogLine]:
+        """See `IJobReader.logs`."""
+        return await self._database.read(
+            lambda connection: self._logs.read(connection, job_id, limit, offset)
+        )
+
+    async def queues(self) -> Sequence[str]:
+        """See `IJobReader.queues`."""
+        return await self._database.read(self._reading.queues)
+
+    # ── queues and workers ───────────────────────────────────────────────────────────────────
+
+    async def set_paused(self, queue: str, *, paused: bool) -> bool:
+        """See `IQueueControl.set_paused`."""
+
+        def set_paused(connection: sa.Connection) -> bool:
+            if paused:
+                return self._queues.pause(connection, queue, self._instants.read(connection))
+            return self._queues.resume(connection, queue)
+
+        return await self._database.write(set_paused)
+
+    async def is_paused(self, queue: str) -> bool:
+        """See `IQueueControl.is_paused`."""
+        return await self._database.read(
+            lambda connection: self._queues.is_paused(connection, queue)
+        )
+
+    async def beat(self, worker: WorkerInfo) -> None:
+        """See `IWorkerRegistry.beat`."""
+        await self._database.write(
+            lambda connection: self._workers.beat(
+                connection, worker, self._instants.read(connection)
+            )
+        )
+
+    async def sign_off(self, worker_id: WorkerId) -> None:
+        """See `IWorkerRegistry.sign_off`."""
+        await self._database.write(
+            lambda connection: self._workers.sign_off(connection, worker_id)
+        )
+
+    async def workers(self, queue: str | None = None) -> list[WorkerInfo]:
+        """See `IWorkerRegistry.workers`."""
+        return await self._database.read(
+            lambda connection: self._workers.all(connection, queue)
+        )
+
+    async def forget_silent_workers(self, silent_for: timedelta) -> int:
+        """See `IWorkerRegistry.forget_silent_workers`."""
+        return await self._database.write(
+            lambda connection: self._workers.forget_silent(
+                connection, silent_for, self._instants.read(connection)
+            )
+        )
+
+
+def _server_database(url: sa.URL, pool_size: int) -> Database:
+    # SQLAlchemy's asyncio part needs greenlet, which a bare install for SQLite does not have.
+    from enfila.infrastructure.persistence.sqlalchemy.server_database import (  # noqa: PLC0415
+        ServerDatabase,
+    )
+
+    return ServerDatabase(url, pool_size=pool_size)
+
+
+def _postgresql_insert(table: sa.Table) -> sa.Insert:
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def _sqlite_insert(table: sa.Table) -> sa.Insert:
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def _key(transition: Transition) -> _Key:
+    return transition.job_id, transition.token, transition.target
+
+
+def _instant_of(job: Job | None, transition: Transition) -> datetime | None:
+    """When the job reached where the transition leads; None if it is not there."""
+    if job is None or (job.state, job.token) != (transition.target, transition.token):
+        return None
+    return job.finished_at or job.run_at

@@ -1,0 +1,105 @@
+"""Bringing the tables of an installation up to date."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from enfila.core.domain.errors import SchemaMismatch
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+    from alembic.script.revision import _RevIdType
+
+REVISIONS: Final = ("0001",)
+"""All revisions, oldest first. Kept here too, so that an up-to-date start need not load Alembic."""
+
+HEAD: Final = REVISIONS[-1]
+
+
+class Upgrading:
+    """Compares the tables with what this enfila needs, and runs the migrations between.
+
+    Ten processes may do so at the same moment: the first holds a lock (PostgreSQL: an advisory one
+    for the transaction; SQLite: the file's write lock), the others find the work done.
+    """
+
+    def __init__(
+        self, schema: str | None, prefix: str, url: URL, *, auto_migrate: bool
+    ) -> None:
+        self._schema = schema
+        self._prefix = prefix
+        self._backend = url.get_backend_name()
+        self._auto_migrate = auto_migrate
+        self._version_table = f"{prefix}schema_version"
+
+    def is_needed(self, connection: sa.Connection) -> bool:
+        """Whether there is something to do.
+
+        Raises:
+            SchemaMismatch: the tables are newer, or older and not to be migrated on the way.
+        """
+        found = self.version(connection)
+        if found == HEAD:
+            return False
+        if found is not None and found not in REVISIONS:
+            raise SchemaMismatch(found, HEAD, "it is newer: update enfila in this process")
+        if not self._auto_migrate:
+            raise SchemaMismatch(
+                found, HEAD, "bring it up to date with `await enfila.migrate(url)` first"
+            )
+        return True
+
+    def version(self, connection: sa.Connection) -> str | None:
+        """The revision of the tables; None when there are none."""
+        if not sa.inspect(connection).has_table(self._version_table, schema=self._schema):
+            return None
+        table = sa.table(self._version_table, sa.column("version_num"), schema=self._schema)
+        return cast("str | None", connection.scalar(sa.select(table.c.version_num)))
+
+    def upgrade(self, connection: sa.Connection) -> None:
+        """Runs what is missing, in the caller's transaction: all of it or nothing."""
+        self._lock(connection)
+        if self.version(connection) != HEAD:
+            self._migrate(connection, HEAD)
+
+    def downgrade(self, connection: sa.Connection, revision: str) -> None:
+        """Goes back to an older revision, or to `base`, which removes the tables."""
+        self._lock(connection)
+        self._migrate(connection, revision, backwards=True)
+
+    def _lock(self, connection: sa.Connection) -> None:
+        if self._backend == "postgresql":
+            name = f"enfila {self._schema} {self._prefix}"
+            key = zlib.crc32(name.encode())
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+            if self._schema is not None:
+                connection.execute(sa.schema.CreateSchema(self._schema, if_not_exists=True))
+
+    def _migrate(
+        self, connection: sa.Connection, revision: str, *, backwards: bool = False
+    ) -> None:
+        # Alembic takes longer to import than all the rest; only a start with work to do pays.
+        from alembic.config import Config  # noqa: PLC0415
+        from alembic.runtime.environment import EnvironmentContext  # noqa: PLC0415
+        from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+        config = Config()
+        scripts: ScriptDirectory = ScriptDirectory(str(Path(__file__).parent))
+
+        def steps(current: _RevIdType, _context: object) -> list[object]:
+            if backwards:
+                return list(scripts._downgrade_revs(revision, current))  # type: ignore[arg-type]  # noqa: SLF001
+            return list(scripts._upgrade_revs(revision, current))  # type: ignore[arg-type]  # noqa: SLF001
+
+        with EnvironmentContext(config, scripts, fn=steps) as environment:  # type: ignore[arg-type]
+            environment.configure(
+                connection=connection,
+                version_table=self._version_table,
+                version_table_schema=self._schema,
+            )
+            environment.run_migrations(schema=self._schema, prefix=self._prefix)

@@ -1,0 +1,1 @@
+"""Statements for PostgreSQL: a whole set of jobs in one statement, one round trip."""

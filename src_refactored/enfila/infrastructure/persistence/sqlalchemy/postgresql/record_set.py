@@ -1,0 +1,28 @@
+"""A list of records as a table inside a statement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+
+def record_set(name: str, /, **columns: Any) -> sa.TableValuedAlias:
+    """The parameter `rows`, JSON text of a list of objects, as a table with these columns.
+
+    One text parameter is cheaper to send than an array for each column, and keeps its order.
+    """
+    rows = sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON)
+    return (
+        sa.func.json_to_recordset(rows)
+        .table_valued(*(sa.column(column, kind) for column, kind in columns.items()))
+        .render_derived(name=name, with_types=True)
+    )
+
+
+def rows_parameter(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The value of the parameter `rows`."""
+    return json.dumps(list(rows), separators=(",", ":"))

@@ -1,0 +1,364 @@
+"""One builder per question. What each must do stands in `IJobRepository`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from enfila.core.domain.job.state import JobState
+from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.mapping import job_columns
+from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import record_set
+from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
+from enfila.infrastructure.persistence.sqlalchemy.types import JobIdColumn
+
+# How many due jobs one claim weighs against each other. Promotion puts the due ones in line all
+# the time; the limit only keeps a claim cheap when very many come due at the same moment.
+_MOST_DUE_AT_ONCE = 1_000
+
+_ACTIVE = sa.literal_column(f"'{JobState.ACTIVE.value}'", sa.Text)
+_WAITING = sa.literal_column(f"'{JobState.WAITING.value}'", sa.Text)
+_DELAYED = sa.literal_column(f"'{JobState.DELAYED.value}'", sa.Text)
+_NOT_DELAYED = [state.value for state in JobState if state is not JobState.DELAYED]
+_BLOCKED = sa.literal_column(f"'{JobState.BLOCKED.value}'", sa.Text)
+
+
+def add_jobs(tables: Tables, instants: Instants) -> sa.Select[Any]:
+    """Inserts the records; each one's id, position and the instant."""
+    jobs = tables.jobs
+    new = record_set(
+        "new",
+        id=JobIdColumn,
+        queue=sa.Text,
+        name=sa.Text,
+        state=sa.Text,
+        priority=sa.Integer,
+        lifo=sa.Boolean,
+        payload=sa.Text,
+        options=sa.Text,
+        max_attempts=sa.Integer,
+        run_at=postgresql.TIMESTAMP(timezone=True),
+        delay=sa.Double,
+        expires_in=sa.Double,
+        blocked_by=JobIdColumn,
+        schedule_id=sa.Text,
+        batch_id=sa.Text,
+        tenant=sa.Text,
+    )
+    now = instants.expression
+    place = tables.positions.next_value()
+    written: dict[str, Any] = {
+        "id": new.c.id,
+        "queue": new.c.queue,
+        "name": new.c.name,
+        "state": new.c.state,
+        "priority": new.c.priority,
+        "position": sa.case((new.c.lifo, -place), else_=place),
+        "payload": new.c.payload,
+        "options": new.c.options,
+        "attempt": sa.literal_column("0"),
+        "max_attempts": new.c.max_attempts,
+        "stalled_count": sa.literal_column("0"),
+        "lock_token": sa.literal_column("0"),
+        "created_at": now,
+        "run_at": sa.func.coalesce(new.c.run_at, instants.later(new.c.delay)),
+        "expires_at": instants.later(new.c.expires_in),
+        "cancel_requested": sa.false(),
+        "blocked_by": new.c.blocked_by,
+        "own_retention": sa.false(),
+        "schedule_id": new.c.schedule_id,
+        "batch_id": new.c.batch_id,
+        "tenant": new.c.tenant,
+    }
+    added = (
+        postgresql.insert(jobs)
+        .from_select(list(written), sa.select(*written.values()))
+        # A write whose answer never arrived is tried again with the same ids.
+        .on_conflict_do_nothing(index_elements=[jobs.c.id])
+        .returning(jobs.c.id, jobs.c.queue, jobs.c.state, jobs.c.position, jobs.c.created_at)
+        .cte("added")
+    )
+    counted = _count(
+        tables,
+        sa.select(added.c.queue, added.c.state, sa.func.count()).group_by(
+            added.c.queue, added.c.state
+        ),
+    )
+    return sa.select(added.c.id, added.c.position, added.c.created_at).add_cte(counted)
+
+
+def claim_jobs(tables: Tables, instants: Instants, *, by_name: bool) -> sa.Select[Any]:
+    """Locks the first eligible jobs of a queue; `job_columns` of each."""
+    jobs = tables.jobs
+    queue = sa.bindparam("from_queue", type_=sa.Text)
+    limit = sa.bindparam("limit", type_=sa.Integer)
+    now = instants.expression
+    eligible = [
+        jobs.c.queue == queue,
+        jobs.c.run_at <= now,
+        sa.or_(
+            jobs.c.expires_at.is_(None), jobs.c.started_at.is_not(None), jobs.c.expires_at > now
+        ),
+        sa.not_(
+            sa.exists().where(tables.queues.c.name == queue, tables.queues.c.paused_at.is_not(None))
+        ),
+    ]
+    if by_name:
+        eligible.append(jobs.c.name.in_(sa.bindparam("names", expanding=True, type_=sa.Text)))
+    order = (jobs.c.priority, jobs.c.position)
+    columns = (jobs.c.id, jobs.c.priority, jobs.c.position, jobs.c.state)
+    waiting = (
+        sa.select(*columns)
+        .where(jobs.c.state == _WAITING, *eligible)
+        .order_by(*order)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("waiting")
+    )
+    due_ids = (
+        sa.select(jobs.c.id)
+        .where(jobs.c.state == _DELAYED, *eligible)
+        .order_by(jobs.c.run_at, jobs.c.position)
+        .limit(sa.literal_column(str(_MOST_DUE_AT_ONCE)))
+    )
+    due = (
+        sa.select(*columns)
+        # Still delayed once it is locked; said in a way that no partial index offers itself.
+        .where(jobs.c.id == sa.any_(_array(due_ids)), jobs.c.state.not_in(_NOT_DELAYED))
+        .order_by(*order)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    both = sa.union_all(sa.select(waiting), sa.select(due)).subquery("both")
+    picked = (
+        sa.select(both).order_by(both.c.priority, both.c.position).limit(limit).cte("picked")
+    )
+    claimed = (
+        sa.update(jobs)
+        # An array of ids, so that the rows are found by primary key whatever the statistics say.
+        .where(jobs.c.id == sa.any_(_array(sa.select(picked.c.id))))
+        .values(
+            state=_ACTIVE,
+            lock_token=jobs.c.lock_token + 1,
+            attempt=jobs.c.attempt + 1,
+            worker_id=sa.bindparam("claimant", type_=sa.Text),
+            locked_until=instants.later(sa.bindparam("lock_seconds", type_=sa.Double)),
+            started_at=now,
+            expires_at=sa.null(),
+        )
+        .returning(*job_columns(jobs))
+        .cte("claimed")
+    )
+    left = sa.select(queue, picked.c.state, -sa.func.count()).group_by(picked.c.state)
+    taken = (
+        sa.select(queue, _ACTIVE, sa.func.count()).select_from(picked).having(sa.func.count() > 0)
+    )
+    return sa.select(claimed).add_cte(_count(tables, sa.union_all(left, taken)))
+
+
+def apply_transitions(tables: Tables, instants: Instants) -> sa.Select[Any]:
+    """Compare-and-set of the records; the id of each that was not stale, and the instant."""
+    jobs = tables.jobs
+    now = instants.expression
+    move = sa.select(
+        record_set(
+            "record",
+            id=JobIdColumn,
+            token=sa.BigInteger,
+            source=sa.Text,
+            target=sa.Text,
+            final=sa.Boolean,
+            restarts=sa.Boolean,
+            attempt=sa.Integer,
+            max_attempts=sa.Integer,
+            stalled_count=sa.Integer,
+            run_after=sa.Double,
+            result=sa.Text,
+            error=sa.Text,
+            cancel_reason=sa.Text,
+            own_retention=sa.Boolean,
+            remove_after=sa.Double,
+            keep_newest=sa.Integer,
+            outcome=sa.Text,
+            number=sa.Integer,
+            worker_id=sa.Text,
+            started_at=postgresql.TIMESTAMP(timezone=True),
+            finished_at=postgresql.TIMESTAMP(timezone=True),
+            attempt_error=sa.Text,
+        )
+    ).cte("move")
+
+    def unless_restart(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        return sa.case((move.c.restarts, sa.null()), else_=column)
+
+    moved = (
+        sa.update(jobs)
+        # Rows by primary key; state and token compared with columns, never with constants: a
+        # constant state lets the planner choose the partial index of that state, which it may
+        # believe to be empty, and then the statement turns quadratic.
+        .where(
+            jobs.c.id == move.c.id,
+            jobs.c.lock_token == move.c.token,
+            jobs.c.state == move.c.source,
+        )
+        .values(
+            state=move.c.target,
+            attempt=move.c.attempt,
+            max_attempts=move.c.max_attempts,
+            stalled_count=move.c.stalled_count,
+            run_at=sa.func.coalesce(instants.later(move.c.run_after), jobs.c.run_at),
+            result=move.c.result,
+            error=move.c.error,
+            cancel_reason=sa.func.coalesce(
+                move.c.cancel_reason, unless_restart(jobs.c.cancel_reason)
+            ),
+            finished_at=sa.case((move.c.final, now), else_=sa.null()),
+            locked_until=sa.null(),
+            blocked_by=sa.null(),
+            started_at=unless_restart(jobs.c.started_at),
+            worker_id=unless_restart(jobs.c.worker_id),
+            progress=unless_restart(jobs.c.progress),
+            cancel_requested=sa.and_(jobs.c.cancel_requested, sa.not_(move.c.restarts)),
+            own_retention=move.c.own_retention,
+            remove_at=instants.later(move.c.remove_after),
+            keep_newest=move.c.keep_newest,
+        )
+        .returning(jobs.c.queue, *move.c)
+        .cte("moved")
+    )
+    recorded = (
+        sa.insert(tables.attempts)
+        .from_select(
+            [
+                "job_id",
+                "token",
+                "number",
+                "worker_id",
+                "started_at",
+                "finished_at",
+                "outcome",
+                "error",
+            ],
+            sa.select(
+                moved.c.id,
+                moved.c.token,
+                moved.c.number,
+                moved.c.worker_id,
+                moved.c.started_at,
+                sa.func.coalesce(moved.c.finished_at, now),
+                moved.c.outcome,
+                moved.c.attempt_error,
+            ).where(moved.c.outcome.is_not(None)),
+        )
+        .cte("recorded")
+    )
+    ended = sa.select(moved.c.id).where(moved.c.final)
+    unblocked = _unblock(tables, instants, ended)
+    left = sa.select(moved.c.queue, moved.c.source.label("state"), -sa.func.count()).group_by(
+        moved.c.queue, moved.c.source
+    )
+    reached = sa.select(moved.c.queue, moved.c.target, sa.func.count()).group_by(
+        moved.c.queue, moved.c.target
+    )
+    counted = _count(tables, sa.union_all(left, reached, *_unblocked_counts(unblocked)))
+    return sa.select(moved.c.id, now).add_cte(recorded, counted)
+
+
+def _unblock(tables: Tables, instants: Instants, ended: sa.Select[Any]) -> sa.CTE:
+    """`Job.unblock` for the jobs behind those that ended, in the same step as their end."""
+    jobs = tables.jobs.alias("follower")
+    return (
+        sa.update(jobs)
+        .where(
+            jobs.c.blocked_by == sa.any_(_array(ended)),
+            jobs.c.state == _BLOCKED,
+            # A follower that is removed together with what it follows must not be touched twice.
+            jobs.c.id != sa.all_(_array(ended)),
+        )
+        .values(
+            state=sa.case((jobs.c.run_at > instants.expression, _DELAYED), else_=_WAITING),
+            blocked_by=sa.null(),
+        )
+        .returning(jobs.c.queue, jobs.c.state)
+        .cte("unblocked")
+    )
+
+
+def _unblocked_counts(unblocked: sa.CTE) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    return (
+        sa.select(unblocked.c.queue, _BLOCKED, -sa.func.count()).group_by(unblocked.c.queue),
+        sa.select(unblocked.c.queue, unblocked.c.state, sa.func.count()).group_by(
+            unblocked.c.queue, unblocked.c.state
+        ),
+    )
+
+
+def extend_locks(tables: Tables, instants: Instants) -> sa.UpdateBase:
+    """Extends the locks of the records whose token is right; what was asked of those jobs."""
+    jobs = tables.jobs
+    lock = record_set("held", id=JobIdColumn, token=sa.BigInteger, state=sa.Text)
+    return (
+        sa.update(jobs)
+        .where(
+            jobs.c.id == lock.c.id,
+            jobs.c.lock_token == lock.c.token,
+            jobs.c.state == lock.c.state,
+        )
+        .values(locked_until=instants.later(sa.bindparam("lock_seconds", type_=sa.Double)))
+        .returning(jobs.c.id, jobs.c.cancel_requested, jobs.c.cancel_reason)
+    )
+
+
+def store_progress(tables: Tables) -> sa.UpdateBase:
+    """Stores the progress of the records whose token is right; their ids."""
+    jobs = tables.jobs
+    report = record_set(
+        "report", id=JobIdColumn, token=sa.BigInteger, state=sa.Text, progress=sa.Text
+    )
+    return (
+        sa.update(jobs)
+        .where(
+            jobs.c.id == report.c.id,
+            jobs.c.lock_token == report.c.token,
+            jobs.c.state == report.c.state,
+        )
+        .values(progress=sa.func.coalesce(report.c.progress, jobs.c.progress))
+        .returning(jobs.c.id)
+    )
+
+
+def remove_jobs(
+    tables: Tables, instants: Instants, selected: sa.Select[Any]
+) -> sa.Select[Any]:
+    """Removes the selected jobs; their ids."""
+    jobs = tables.jobs
+    removed = (
+        sa.delete(jobs)
+        .where(jobs.c.id == sa.any_(_array(selected.with_for_update(skip_locked=True))))
+        .returning(jobs.c.id, jobs.c.queue, jobs.c.state)
+        .cte("removed")
+    )
+    unblocked = _unblock(tables, instants, sa.select(removed.c.id))
+    gone = sa.select(removed.c.queue, removed.c.state, -sa.func.count()).group_by(
+        removed.c.queue, removed.c.state
+    )
+    counted = _count(tables, sa.union_all(gone, *_unblocked_counts(unblocked)))
+    return sa.select(removed.c.id).add_cte(counted)
+
+
+def _count(tables: Tables, changes: sa.Select[Any] | sa.CompoundSelect[Any]) -> sa.CTE:
+    """Adds to the counters, as rows of their own: no two writers wait for each other."""
+    return (
+        sa.insert(tables.counter_changes)
+        .from_select(["queue", "state", "change"], changes)
+        .cte("counted")
+    )
+
+
+def _array(select: sa.Select[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.array(select.scalar_subquery())
+
+

@@ -1,0 +1,228 @@
+"""The hot statements on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from enfila.core.application.ports.job_repository import Claim, Report
+from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.lock import Extension, Lock
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.job.transition import Transition
+from enfila.infrastructure.persistence.sqlalchemy.instants import Instants, seconds
+from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
+from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
+from enfila.infrastructure.persistence.sqlalchemy.mapping import error_text, job_of
+from enfila.infrastructure.persistence.sqlalchemy.postgresql import statements
+from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import rows_parameter
+from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
+
+
+class PostgresJobWrites(JobWrites):
+    """One statement for a whole set; each statement is built once.
+
+    Sets are sent in the order of their ids, so that two statements that touch the same rows lock
+    them in the same order and cannot deadlock.
+    """
+
+    is_one_statement: ClassVar[bool] = True
+
+    def __init__(self, tables: Tables, instants: Instants) -> None:
+        self._tables = tables
+        self._instants = instants
+        self._logs = JobLogs(tables)
+
+    def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
+        """See `JobWrites.add`."""
+        rows = connection.execute(
+            self._add, {"rows": rows_parameter(map(_addition, jobs)), **self._instants.parameters()}
+        )
+        stored = {row[0]: (row[1], row[2]) for row in rows}
+        if len(stored) < len(jobs):
+            stored |= self._already_there(connection, [job.id for job in jobs])
+        return [job.added(stored[job.id][1], stored[job.id][0]) for job in jobs]
+
+    def _already_there(
+        self, connection: sa.Connection, job_ids: Sequence[JobId]
+    ) -> dict[JobId, tuple[int, datetime]]:
+        jobs = self._tables.jobs
+        found = connection.execute(
+            sa.select(jobs.c.id, jobs.c.position, jobs.c.created_at).where(jobs.c.id.in_(job_ids))
+        )
+        return {row[0]: (row[1], row[2]) for row in found}
+
+    def claim(self, connection: sa.Connection, claim: Claim) -> list[Job]:
+        """See `JobWrites.claim`."""
+        parameters: dict[str, Any] = {
+            "from_queue": claim.queue,
+            "limit": claim.limit,
+            "claimant": claim.worker_id,
+            "lock_seconds": claim.lock_duration.total_seconds(),
+            **self._instants.parameters(),
+        }
+        statement = self._claim
+        if claim.names is not None:
+            statement = self._claim_by_name
+            parameters["names"] = sorted(claim.names)
+        claimed = [job_of(row) for row in connection.execute(statement, parameters)]
+        # RETURNING promises no order.
+        claimed.sort(key=_order)
+        return claimed
+
+    def apply(
+        self, connection: sa.Connection, transitions: Sequence[Transition]
+    ) -> list[datetime | None]:
+        """See `JobWrites.apply`."""
+        records = [_record(transition) for transition in transitions]
+        records.sort(key=_id_of)
+        moved = connection.execute(
+            self._apply, {"rows": rows_parameter(records), **self._instants.parameters()}
+        )
+        written: dict[JobId, datetime] = {row[0]: row[1] for row in moved}
+        return [written.get(transition.job_id) for transition in transitions]
+
+    def extend(
+        self, connection: sa.Connection, locks: Sequence[Lock], duration: timedelta
+    ) -> list[Extension]:
+        """See `JobWrites.extend`."""
+        records = [
+            {"id": lock.job_id, "token": lock.token, "state": JobState.ACTIVE} for lock in locks
+        ]
+        records.sort(key=_id_of)
+        held = connection.execute(
+            self._extend,
+            {
+                "rows": rows_parameter(records),
+                "lock_seconds": duration.total_seconds(),
+                **self._instants.parameters(),
+            },
+        )
+        answers = {row[0]: Extension(row[0], True, row[1], row[2]) for row in held}
+        return [answers.get(lock.job_id) or Extension(lock.job_id, False) for lock in locks]
+
+    def report(self, connection: sa.Connection, reports: Sequence[Report]) -> list[bool]:
+        """See `JobWrites.report`."""
+        records = [
+            {
+                "id": report.job_id,
+                "token": report.token,
+                "state": JobState.ACTIVE,
+                "progress": None if report.progress is None else report.progress.text,
+            }
+            for report in reports
+        ]
+        records.sort(key=_id_of)
+        held = set(connection.scalars(self._progress, {"rows": rows_parameter(records)}))
+        accepted = [report for report in reports if report.job_id in held]
+        self._logs.append(connection, accepted, self._instants.read(connection))
+        return [report.job_id in held for report in reports]
+
+    def remove(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
+        """See `JobWrites.remove`."""
+        statement = statements.remove_jobs(self._tables, self._instants, jobs)
+        return list(connection.scalars(statement, self._instants.parameters()))
+
+    @cached_property
+    def _add(self) -> sa.Select[Any]:
+        return statements.add_jobs(self._tables, self._instants)
+
+    @cached_property
+    def _claim(self) -> sa.Select[Any]:
+        return statements.claim_jobs(self._tables, self._instants, by_name=False)
+
+    @cached_property
+    def _claim_by_name(self) -> sa.Select[Any]:
+        return statements.claim_jobs(self._tables, self._instants, by_name=True)
+
+    @cached_property
+    def _apply(self) -> sa.Select[Any]:
+        return statements.apply_transitions(self._tables, self._instants)
+
+    @cached_property
+    def _extend(self) -> sa.UpdateBase:
+        return statements.extend_locks(self._tables, self._instants)
+
+    @cached_property
+    def _progress(self) -> sa.UpdateBase:
+        return statements.store_progress(self._tables)
+
+
+def _order(job: Job) -> tuple[int, int]:
+    return job.priority, job.position
+
+
+def _id_of(record: dict[str, Any]) -> str:
+    job_id: str = record["id"]
+    return job_id
+
+
+def _addition(job: Job) -> dict[str, Any]:
+    options = job.options
+    return {
+        "id": job.id,
+        "queue": job.queue,
+        "name": job.name,
+        "state": job.state,
+        "priority": job.priority,
+        "lifo": options.lifo,
+        "payload": job.document.text,
+        "options": options.to_text(),
+        "max_attempts": job.max_attempts,
+        "run_at": None if options.run_at is None else options.run_at.isoformat(),
+        "delay": options.delay.total_seconds(),
+        "expires_in": seconds(options.expires_in),
+        "blocked_by": job.blocked_by,
+        "schedule_id": job.schedule_id,
+        "batch_id": job.batch_id,
+        "tenant": job.tenant,
+    }
+
+
+def _record(transition: Transition) -> dict[str, Any]:
+    """The transition as a record; what is left out is null."""
+    record: dict[str, Any] = {
+        "id": transition.job_id,
+        "token": transition.token,
+        "source": transition.source,
+        "target": transition.target,
+        "final": transition.target.is_final,
+        "restarts": transition.restarts,
+        "attempt": transition.attempt,
+        "max_attempts": transition.max_attempts,
+        "stalled_count": transition.stalled_count,
+        "own_retention": transition.retention is not None,
+    }
+    if transition.run_after is not None:
+        record["run_after"] = transition.run_after.total_seconds()
+    if transition.result is not None:
+        record["result"] = transition.result.text
+    if transition.error is not None:
+        record["error"] = error_text(transition.error)
+    if transition.cancel_reason is not None:
+        record["cancel_reason"] = transition.cancel_reason
+    if transition.retention is not None:
+        record["remove_after"] = seconds(transition.retention.age)
+        record["keep_newest"] = transition.retention.newest
+    if transition.record is not None:
+        record |= _run(transition)
+    return record
+
+
+def _run(transition: Transition) -> dict[str, Any]:
+    run = transition.record
+    if run is None:
+        return {}
+    return {
+        "outcome": run.outcome,
+        "number": run.number,
+        "worker_id": run.worker_id,
+        "started_at": None if run.started_at is None else run.started_at.isoformat(),
+        "finished_at": None if run.finished_at is None else run.finished_at.isoformat(),
+        "attempt_error": error_text(run.error),
+    }

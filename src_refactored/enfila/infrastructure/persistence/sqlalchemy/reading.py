@@ -1,0 +1,157 @@
+"""Looking at jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from enfila.core.application.ports.job_reader import Overdue
+from enfila.core.domain.duration import ZERO
+from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
+from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.queue import QueueCounts
+from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.mapping import (
+    attempt_columns,
+    attempt_of,
+    job_columns,
+    job_of,
+)
+from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
+
+# So many ids in one statement stay far below every driver's limit of parameters.
+_IDS_AT_ONCE = 1_000
+
+
+class Reading:
+    """The questions of `IJobReader` as functions of a connection."""
+
+    def __init__(self, tables: Tables, instants: Instants) -> None:
+        self._tables = tables
+        self._instants = instants
+
+    def get(self, connection: sa.Connection, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+        """See `IJobReader.get`."""
+        jobs = self._tables.jobs
+        found: dict[JobId, Job] = {}
+        for start in range(0, len(job_ids), _IDS_AT_ONCE):
+            some = job_ids[start : start + _IDS_AT_ONCE]
+            rows = connection.execute(sa.select(*job_columns(jobs)).where(jobs.c.id.in_(some)))
+            found |= {row[0]: job_of(row) for row in rows}
+        return found
+
+    def find(  # noqa: PLR0913 - the port's signature
+        self,
+        connection: sa.Connection,
+        queue: str,
+        states: Collection[JobState],
+        *,
+        limit: int,
+        offset: int,
+        newest_first: bool,
+    ) -> list[Job]:
+        """See `IJobReader.find`."""
+        jobs = self._tables.jobs
+        added = sa.func.abs(jobs.c.position)
+        rows = connection.execute(
+            sa.select(*job_columns(jobs))
+            .where(jobs.c.queue == queue, jobs.c.state.in_([state.value for state in states]))
+            .order_by(added.desc() if newest_first else added)
+            .limit(limit)
+            .offset(offset)
+        )
+        return [job_of(row) for row in rows]
+
+    def overdue(
+        self, connection: sa.Connection, queue: str, kind: Overdue, limit: int
+    ) -> list[Job]:
+        """See `IJobReader.overdue`."""
+        jobs = self._tables.jobs
+        now = self._instants.expression
+        match kind:
+            case Overdue.STALLED:
+                late = [jobs.c.state == JobState.ACTIVE.value, jobs.c.locked_until <= now]
+                since: sa.ColumnElement[Any] = jobs.c.locked_until
+            case Overdue.EXPIRED:
+                late = [
+                    jobs.c.expires_at <= now,
+                    jobs.c.started_at.is_(None),
+                    jobs.c.state.in_(_NOT_STARTED),
+                ]
+                since = jobs.c.expires_at
+            case Overdue.DUE:
+                late = [jobs.c.state == JobState.DELAYED.value, jobs.c.run_at <= now]
+                since = jobs.c.run_at
+        rows = connection.execute(
+            sa.select(*job_columns(jobs))
+            .where(jobs.c.queue == queue, *late)
+            .order_by(since, jobs.c.position)
+            .limit(limit),
+            self._instants.parameters(),
+        )
+        return [job_of(row) for row in rows]
+
+    def counts(self, connection: sa.Connection, queue: str) -> QueueCounts:
+        """See `IJobReader.counts`."""
+        changes = self._tables.counter_changes
+        rows = connection.execute(
+            sa.select(changes.c.state, sa.func.sum(changes.c.change))
+            .where(changes.c.queue == queue)
+            .group_by(changes.c.state)
+        )
+        return QueueCounts.of({JobState(state): int(count) for state, count in rows})
+
+    def until_next_due(self, connection: sa.Connection, queue: str) -> timedelta | None:
+        """See `IJobReader.until_next_due`."""
+        jobs = self._tables.jobs
+        row = connection.execute(
+            sa.select(jobs.c.run_at, self._instants.expression)
+            .where(jobs.c.queue == queue, jobs.c.state == JobState.DELAYED.value)
+            .order_by(jobs.c.run_at)
+            .limit(1),
+            self._instants.parameters(),
+        ).one_or_none()
+        return None if row is None else max(ZERO, row[0] - row[1])
+
+    def attempts(self, connection: sa.Connection, job_id: JobId) -> list[Attempt]:
+        """See `IJobReader.attempts`."""
+        attempts = self._tables.attempts
+        rows = connection.execute(
+            sa.select(*attempt_columns(self._tables))
+            .where(attempts.c.job_id == job_id)
+            .order_by(attempts.c.token)
+        )
+        runs = [attempt_of(row) for row in rows]
+        job = self.get(connection, [job_id]).get(job_id)
+        if job is not None and job.state in _TOLD_BY_ROW:
+            runs.append(_run_of(job))
+        return runs
+
+    def queues(self, connection: sa.Connection) -> list[str]:
+        """See `IJobReader.queues`."""
+        changes, queues = self._tables.counter_changes, self._tables.queues
+        return sorted(
+            connection.scalars(sa.union(sa.select(changes.c.queue), sa.select(queues.c.name)))
+        )
+
+
+_NOT_STARTED = [state.value for state in (JobState.WAITING, JobState.DELAYED, JobState.BLOCKED)]
+_TOLD_BY_ROW = {JobState.ACTIVE, JobState.COMPLETED}
+
+
+def _run_of(job: Job) -> Attempt:
+    """The run that the job's own row tells of."""
+    running = job.state is JobState.ACTIVE
+    return Attempt(
+        job.attempt,
+        job.token,
+        job.worker_id,
+        job.started_at,
+        job.finished_at,
+        AttemptOutcome.RUNNING if running else AttemptOutcome.COMPLETED,
+    )

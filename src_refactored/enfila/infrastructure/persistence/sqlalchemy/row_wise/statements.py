@@ -1,0 +1,170 @@
+"""One builder per question, in SQL that SQLite knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from enfila.core.domain.job.state import JobState
+from enfila.infrastructure.persistence.sqlalchemy.mapping import job_columns
+from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
+from enfila.infrastructure.persistence.sqlalchemy.types import Instant
+
+_NOW = sa.bindparam("now", type_=Instant)
+_ACTIVE = sa.literal_column(f"'{JobState.ACTIVE.value}'", sa.Text)
+_WAITING = sa.literal_column(f"'{JobState.WAITING.value}'", sa.Text)
+_DELAYED = sa.literal_column(f"'{JobState.DELAYED.value}'", sa.Text)
+_MOST_DUE_AT_ONCE = 1_000
+
+
+def given_ids() -> sa.Select[tuple[str]]:
+    """The ids in the parameter `ids`, a JSON list: one parameter, however many there are."""
+    each = sa.func.json_each(sa.bindparam("ids", type_=sa.Text)).table_valued("value")
+    return sa.select(sa.type_coerce(each.c.value, sa.Text))
+
+
+def next_positions(tables: Tables) -> sa.UpdateBase:
+    """Takes `count` positions; the last of them."""
+    counter = tables.position_counter
+    return (
+        sa.update(counter)
+        .values(last=counter.c.last + sa.bindparam("count", type_=sa.Integer))
+        .returning(counter.c.last)
+    )
+
+
+def eligible_jobs(tables: Tables, *, by_name: bool) -> sa.Select[Any]:
+    """The first `limit` eligible jobs of a queue in the order to run them; `job_columns`."""
+    jobs = tables.jobs
+    queue = sa.bindparam("queue", type_=sa.Text)
+    limit = sa.bindparam("limit", type_=sa.Integer)
+    eligible = [
+        jobs.c.queue == queue,
+        jobs.c.run_at <= _NOW,
+        sa.or_(
+            jobs.c.expires_at.is_(None), jobs.c.started_at.is_not(None), jobs.c.expires_at > _NOW
+        ),
+        sa.not_(
+            sa.exists().where(tables.queues.c.name == queue, tables.queues.c.paused_at.is_not(None))
+        ),
+    ]
+    if by_name:
+        eligible.append(jobs.c.name.in_(sa.bindparam("names", expanding=True, type_=sa.Text)))
+    columns = job_columns(jobs)
+    order = (jobs.c.priority, jobs.c.position)
+    waiting = (
+        sa.select(*columns)
+        .where(jobs.c.state == _WAITING, *eligible)
+        .order_by(*order)
+        .limit(limit)
+        .subquery("waiting")
+    )
+    due_ids = (
+        sa.select(jobs.c.id)
+        .where(jobs.c.state == _DELAYED, *eligible)
+        .order_by(jobs.c.run_at, jobs.c.position)
+        .limit(sa.literal_column(str(_MOST_DUE_AT_ONCE)))
+    )
+    due = (
+        sa.select(*columns)
+        .where(jobs.c.id.in_(due_ids))
+        .order_by(*order)
+        .limit(limit)
+        .subquery("due")
+    )
+    both = sa.union_all(sa.select(waiting), sa.select(due)).subquery("eligible")
+    return sa.select(both).order_by(both.c.priority, both.c.position).limit(limit)
+
+
+def take_jobs(tables: Tables) -> sa.UpdateBase:
+    """Makes the given jobs active."""
+    jobs = tables.jobs
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id.in_(given_ids()))
+        .values(
+            state=_ACTIVE,
+            lock_token=jobs.c.lock_token + 1,
+            attempt=jobs.c.attempt + 1,
+            worker_id=sa.bindparam("worker", type_=sa.Text),
+            locked_until=sa.bindparam("until", type_=Instant),
+            started_at=_NOW,
+            expires_at=sa.null(),
+        )
+    )
+
+
+def job_states(tables: Tables) -> sa.Select[Any]:
+    """Where the given jobs stand: id, queue, state, token, and what is asked of them."""
+    jobs = tables.jobs
+    return sa.select(
+        jobs.c.id,
+        jobs.c.queue,
+        jobs.c.state,
+        jobs.c.lock_token,
+        jobs.c.cancel_requested,
+        jobs.c.cancel_reason,
+    ).where(jobs.c.id.in_(given_ids()))
+
+
+def move_job(tables: Tables) -> sa.UpdateBase:
+    """Writes one transition, whose job was compared before under the same lock."""
+    jobs = tables.jobs
+    restarts = sa.bindparam("restarts", type_=sa.Boolean)
+
+    def unless_restart(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        return sa.case((restarts, sa.null()), else_=column)
+
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id == sa.bindparam("job", type_=jobs.c.id.type))
+        .values(
+            state=sa.bindparam("target"),
+            attempt=sa.bindparam("next_attempt"),
+            max_attempts=sa.bindparam("most_attempts"),
+            stalled_count=sa.bindparam("stalls"),
+            run_at=sa.func.coalesce(sa.bindparam("next_run_at", type_=Instant), jobs.c.run_at),
+            result=sa.bindparam("outcome_result"),
+            error=sa.bindparam("outcome_error"),
+            cancel_reason=sa.func.coalesce(
+                sa.bindparam("reason", type_=sa.Text), unless_restart(jobs.c.cancel_reason)
+            ),
+            finished_at=sa.bindparam("finished"),
+            locked_until=sa.null(),
+            blocked_by=sa.null(),
+            started_at=unless_restart(jobs.c.started_at),
+            worker_id=unless_restart(jobs.c.worker_id),
+            progress=unless_restart(jobs.c.progress),
+            cancel_requested=sa.and_(jobs.c.cancel_requested, sa.not_(restarts)),
+            own_retention=sa.bindparam("own"),
+            remove_at=sa.bindparam("remove_from"),
+            keep_newest=sa.bindparam("newest"),
+        )
+    )
+
+
+def followers(tables: Tables) -> sa.Select[Any]:
+    """The jobs that are blocked by the given ones; `job_columns`."""
+    jobs = tables.jobs
+    return sa.select(*job_columns(jobs)).where(jobs.c.blocked_by.in_(given_ids()))
+
+
+def extend_locks(tables: Tables) -> sa.UpdateBase:
+    """Makes the locks of the given jobs hold until the parameter `until`."""
+    jobs = tables.jobs
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id.in_(given_ids()))
+        .values(locked_until=sa.bindparam("until", type_=Instant))
+    )
+
+
+def store_progress(tables: Tables) -> sa.UpdateBase:
+    """Stores the progress of one job."""
+    jobs = tables.jobs
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id == sa.bindparam("job", type_=jobs.c.id.type))
+        .values(progress=sa.bindparam("latest"))
+    )

@@ -1,0 +1,242 @@
+"""The hot statements on SQLite, where a whole transaction runs without a round trip."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from enfila.core.application.ports.job_repository import Claim, Report
+from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.lock import Extension, Lock
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.job.transition import Transition
+from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
+from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
+from enfila.infrastructure.persistence.sqlalchemy.mapping import job_of, row_of
+from enfila.infrastructure.persistence.sqlalchemy.row_wise import statements
+from enfila.infrastructure.persistence.sqlalchemy.row_wise.values import (
+    attempt_row,
+    move_values,
+)
+from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
+
+Counts = Counter[tuple[str, str]]
+
+
+class RowWiseJobWrites(JobWrites):
+    """Locks the rows, compares them with what a decision rests on, and writes.
+
+    It must run in a transaction that no other writer interrupts (SQLite: `BEGIN IMMEDIATE`).
+    """
+
+    is_one_statement: ClassVar[bool] = False
+
+    def __init__(self, tables: Tables, instants: Instants) -> None:
+        self._tables = tables
+        self._instants = instants
+        self._logs = JobLogs(tables)
+
+    def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
+        """See `JobWrites.add`."""
+        now = self._instants.read(connection)
+        last = connection.scalar(self._next_positions, {"count": len(jobs)})
+        first = (last or 0) - len(jobs) + 1
+        stored = [
+            job.added(now, -place if job.options.lifo else place)
+            for place, job in enumerate(jobs, first)
+        ]
+        connection.execute(sa.insert(self._tables.jobs), [row_of(job) for job in stored])
+        self._count(connection, Counter((job.queue, job.state.value) for job in stored))
+        return stored
+
+    def claim(self, connection: sa.Connection, claim: Claim) -> list[Job]:
+        """See `JobWrites.claim`."""
+        now = self._instants.read(connection)
+        parameters: dict[str, Any] = {"queue": claim.queue, "limit": claim.limit, "now": now}
+        statement = self._eligible
+        if claim.names is not None:
+            statement = self._eligible_by_name
+            parameters["names"] = sorted(claim.names)
+        found = [job_of(row) for row in connection.execute(statement, parameters)]
+        if not found:
+            return []
+        until = now + claim.lock_duration
+        connection.execute(
+            self._take,
+            {
+                "ids": id_list(job.id for job in found),
+                "worker": claim.worker_id,
+                "until": until,
+                "now": now,
+            },
+        )
+        counts: Counts = Counter({(claim.queue, JobState.ACTIVE.value): len(found)})
+        counts.subtract(Counter((job.queue, job.state.value) for job in found))
+        self._count(connection, counts)
+        return [job.claimed(claim.worker_id, now, until) for job in found]
+
+    def apply(
+        self, connection: sa.Connection, transitions: Sequence[Transition]
+    ) -> list[datetime | None]:
+        """See `JobWrites.apply`."""
+        standing = self._standing(connection, [transition.job_id for transition in transitions])
+        now = self._instants.read(connection)
+        fresh = [
+            transition
+            for transition in transitions
+            if standing.get(transition.job_id, ())[1:] == (transition.source, transition.token)
+        ]
+        self._write(connection, fresh, standing, now)
+        written = {transition.job_id for transition in fresh}
+        return [now if transition.job_id in written else None for transition in transitions]
+
+    def _write(
+        self,
+        connection: sa.Connection,
+        transitions: Sequence[Transition],
+        standing: Mapping[JobId, tuple[Any, ...]],
+        now: datetime,
+    ) -> None:
+        if not transitions:
+            return
+        connection.execute(self._move, [move_values(each, now) for each in transitions])
+        records = [attempt_row(each, now) for each in transitions if each.record is not None]
+        if records:
+            connection.execute(sa.insert(self._tables.attempts), records)
+        counts: Counts = Counter()
+        for each in transitions:
+            queue = standing[each.job_id][0]
+            counts[queue, each.source.value] -= 1
+            counts[queue, each.target.value] += 1
+        self._count(connection, counts)
+        self._unblock(connection, [each.job_id for each in transitions if each.target.is_final])
+
+    def _unblock(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
+        """Moves the followers of jobs that ended, in the same step."""
+        if not ended:
+            return
+        found = connection.execute(self._followers, {"ids": id_list(ended)}).all()
+        if found:
+            now = self._instants.read(connection)
+            self.apply(connection, [job_of(row).unblock(now) for row in found])
+
+    def extend(
+        self, connection: sa.Connection, locks: Sequence[Lock], duration: timedelta
+    ) -> list[Extension]:
+        """See `JobWrites.extend`."""
+        held = self._held(connection, {lock.job_id: lock.token for lock in locks})
+        if held:
+            until = self._instants.read(connection) + duration
+            connection.execute(self._extend, {"ids": id_list(held), "until": until})
+        return [held.get(lock.job_id) or Extension(lock.job_id, False) for lock in locks]
+
+    def report(self, connection: sa.Connection, reports: Sequence[Report]) -> list[bool]:
+        """See `JobWrites.report`."""
+        held = self._held(connection, {report.job_id: report.token for report in reports})
+        accepted = [report for report in reports if report.job_id in held]
+        progress = [
+            {"job": report.job_id, "latest": report.progress.text}
+            for report in accepted
+            if report.progress is not None
+        ]
+        if progress:
+            connection.execute(self._progress, progress)
+        self._logs.append(connection, accepted, self._instants.read(connection))
+        return [report.job_id in held for report in reports]
+
+    def remove(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
+        """See `JobWrites.remove`."""
+        table = self._tables.jobs
+        found = list(connection.scalars(jobs, self._instants.parameters()))
+        if not found:
+            return []
+        gone = connection.execute(
+            sa.delete(table)
+            .where(table.c.id.in_(statements.given_ids()))
+            .returning(table.c.queue, table.c.state),
+            {"ids": id_list(found)},
+        )
+        counts: Counts = Counter()
+        counts.subtract(Counter((row[0], row[1]) for row in gone))
+        self._count(connection, counts)
+        self._unblock(connection, found)
+        return found
+
+    def _standing(
+        self, connection: sa.Connection, job_ids: Sequence[JobId]
+    ) -> dict[JobId, tuple[Any, ...]]:
+        """Queue, state and token of jobs, as they stand under this transaction's lock."""
+        rows = connection.execute(self._states, {"ids": id_list(job_ids)})
+        return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+    def _held(
+        self, connection: sa.Connection, tokens: Mapping[JobId, int]
+    ) -> dict[JobId, Extension]:
+        """Of these jobs those that are active under these tokens, and what is asked of them."""
+        rows = connection.execute(self._states, {"ids": id_list(tokens)})
+        return {
+            row[0]: Extension(row[0], True, row[4], row[5])
+            for row in rows
+            if (row[2], row[3]) == (JobState.ACTIVE, tokens[row[0]])
+        }
+
+    def _count(self, connection: sa.Connection, counts: Counts) -> None:
+        """Adds to the counters."""
+        changes = [
+            {"queue": queue, "state": state, "change": change}
+            for (queue, state), change in counts.items()
+            if change
+        ]
+        if changes:
+            connection.execute(sa.insert(self._tables.counter_changes), changes)
+
+    # ── each statement is built once ─────────────────────────────────────────────────────────
+
+    @cached_property
+    def _next_positions(self) -> sa.UpdateBase:
+        return statements.next_positions(self._tables)
+
+    @cached_property
+    def _eligible(self) -> sa.Select[Any]:
+        return statements.eligible_jobs(self._tables, by_name=False)
+
+    @cached_property
+    def _eligible_by_name(self) -> sa.Select[Any]:
+        return statements.eligible_jobs(self._tables, by_name=True)
+
+    @cached_property
+    def _take(self) -> sa.UpdateBase:
+        return statements.take_jobs(self._tables)
+
+    @cached_property
+    def _states(self) -> sa.Select[Any]:
+        return statements.job_states(self._tables)
+
+    @cached_property
+    def _move(self) -> sa.UpdateBase:
+        return statements.move_job(self._tables)
+
+    @cached_property
+    def _followers(self) -> sa.Select[Any]:
+        return statements.followers(self._tables)
+
+    @cached_property
+    def _extend(self) -> sa.UpdateBase:
+        return statements.extend_locks(self._tables)
+
+    @cached_property
+    def _progress(self) -> sa.UpdateBase:
+        return statements.store_progress(self._tables)
+
+
+def id_list(job_ids: Iterable[JobId]) -> str:
+    """The value of the parameter `ids`."""
+    return json.dumps(list(job_ids))

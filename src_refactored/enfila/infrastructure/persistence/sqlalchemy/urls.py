@@ -1,0 +1,70 @@
+"""From a database URL to an engine's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from enfila.core.domain.errors import DriverMissing, InvalidRequest
+
+
+class _Driver(NamedTuple):
+    drivername: str
+    module: str
+    package: str
+    extra: str
+
+
+_ASYNCPG: Final = _Driver("postgresql+asyncpg", "asyncpg", "asyncpg", "postgres")
+_PSYCOPG: Final = _Driver("postgresql+psycopg", "psycopg", "psycopg[binary]", "psycopg")
+
+_SERVERS: Final[Mapping[str, tuple[_Driver, ...]]] = {
+    "postgresql": (_ASYNCPG, _PSYCOPG),
+    "postgres": (_ASYNCPG, _PSYCOPG),
+    "postgresql+asyncpg": (_ASYNCPG,),
+    "postgresql+psycopg": (_PSYCOPG,),
+}
+_FILES: Final = ("sqlite", "sqlite+pysqlite")
+_ALLOWED: Final = (
+    "give sqlite:///file.db, postgresql://user@host/database "
+    "(postgresql+asyncpg://, postgresql+psycopg://) or memory://"
+)
+
+
+def engine_url(text: str) -> URL:
+    """The URL of SQLAlchemy's, with the driver that is to be used.
+
+    Raises:
+        InvalidRequest: not a URL, or a database that enfila does not know.
+        DriverMissing: the database's driver is not installed.
+    """
+    try:
+        url = sa.make_url(text)
+    except (ArgumentError, ValueError):
+        raise InvalidRequest("url", without_password(text), _ALLOWED) from None
+    if url.drivername in _FILES:
+        return url.set(drivername="sqlite+pysqlite")
+    candidates = _SERVERS.get(url.drivername)
+    if candidates is None:
+        raise InvalidRequest("url", shown(url), _ALLOWED)
+    for driver in candidates:
+        if find_spec(driver.module) and find_spec("greenlet"):
+            return url.set(drivername=driver.drivername)
+    wanted = candidates[0]
+    raise DriverMissing(url.drivername, wanted.package, wanted.extra)
+
+
+def shown(url: URL) -> str:
+    """The URL for people to read: no driver, no password."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
+def without_password(text: str) -> str:
+    """A text that is no URL, with whatever looks like a password left out."""
+    before, at, after = str(text).rpartition("@")
+    return f"{before.rpartition(':')[0]}:***@{after}" if at and ":" in before else str(text)
