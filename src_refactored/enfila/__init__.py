@@ -1,1 +1,137 @@
-"""Queues and workers on SQLAlchemy."""
+"""enfila: a job system on the database you already have.
+
+At-least-once execution, exactly one accepted completion. Start with `Enfila`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from enfila.app import Enfila, migrate
+from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.ports.wake_up import WakeUp
+from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.queue.job_handle import JobHandle
+from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.application.queue.new_job import NewJob
+from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
+from enfila.core.application.worker.worker_options import WorkerOptions
+from enfila.core.application.worker.worker_service import WorkerService
+from enfila.core.domain.errors import (
+    AlreadyClosed,
+    AttemptTimedOut,
+    Conflict,
+    DriverMissing,
+    EnfilaError,
+    HandlerError,
+    InvalidRequest,
+    InvalidSettings,
+    JobNotCompleted,
+    JobNotFound,
+    LockLost,
+    MoveNotAllowed,
+    NotFound,
+    ProcessorMissing,
+    QueueNotEmpty,
+    RepositoryUnavailable,
+    ResultRefused,
+    SchemaMismatch,
+    StaleTransition,
+    Unrecoverable,
+)
+from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
+from enfila.core.domain.job.backoff import Backoff
+from enfila.core.domain.job.deduplication import Deduplication
+from enfila.core.domain.job.failure import JobError
+from enfila.core.domain.job.identity import JobId, WorkerId
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
+from enfila.core.domain.job.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.queue import QueueCounts
+from enfila.core.domain.worker import WorkerInfo
+from enfila.infrastructure.ioc.container import Container
+from enfila.infrastructure.queue.queue_service import QueueService
+
+if TYPE_CHECKING:
+    from enfila.infrastructure.persistence.memory import InMemoryJobRepository
+    from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
+    from enfila.settings import Settings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AbstractQueue",
+    "ActiveJob",
+    "AlreadyClosed",
+    "Attempt",
+    "AttemptOutcome",
+    "AttemptTimedOut",
+    "Backoff",
+    "Cancel",
+    "Clock",
+    "Conflict",
+    "Container",
+    "Deduplication",
+    "DriverMissing",
+    "Enfila",
+    "EnfilaError",
+    "HandlerError",
+    "IJobRepository",
+    "InMemoryJobRepository",
+    "InvalidRequest",
+    "InvalidSettings",
+    "Job",
+    "JobError",
+    "JobHandle",
+    "JobId",
+    "JobNotCompleted",
+    "JobNotFound",
+    "JobOptions",
+    "JobState",
+    "LockLost",
+    "MaintenanceOptions",
+    "MoveNotAllowed",
+    "NewJob",
+    "NotFound",
+    "ProcessorMissing",
+    "QueueCounts",
+    "QueueNotEmpty",
+    "QueueService",
+    "RepositoryUnavailable",
+    "ResultRefused",
+    "Retention",
+    "RetentionPolicy",
+    "Retry",
+    "SchemaMismatch",
+    "Settings",
+    "Snooze",
+    "SqlAlchemyJobRepository",
+    "StaleTransition",
+    "SyncActiveJob",
+    "Unrecoverable",
+    "WakeUp",
+    "WorkerId",
+    "WorkerInfo",
+    "WorkerOptions",
+    "WorkerService",
+    "__version__",
+    "migrate",
+]
+
+# What needs a library of its own is loaded when its name is first used.
+_LATER = {
+    "InMemoryJobRepository": "enfila.infrastructure.persistence.memory",
+    "SqlAlchemyJobRepository": "enfila.infrastructure.persistence.sqlalchemy",
+    "Settings": "enfila.settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'enfila' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - rarely needed
+
+    return getattr(import_module(_LATER[name]), name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 from pyee.asyncio import AsyncIOEventEmitter
@@ -16,57 +17,101 @@ from enfila.core.domain.events import Event
 logger = logging.getLogger("enfila")
 
 _OF_PYEE = frozenset({"new_listener", "error"})
+_PATIENCE = timedelta(seconds=5)
+
+ErrorReporter = Callable[[BaseException, str], None]
+"""Told an error that hurt nobody, and during what it came up. Must not raise."""
 
 
 class Emitter(AsyncIOEventEmitter):
     """A pyee emitter for typed events whose listeners can hurt nobody.
 
-    Listeners are plain or async functions and get one event object. `on`, `once`, `off` and
-    `remove_all_listeners` work as in pyee. A listener that raises is reported and the next one is
-    still called. An event name that nobody emits is refused when a listener is added.
+    Listeners are plain or async functions and get one event object. `on`, `once` and
+    `remove_all_listeners` work as in pyee, `off` is its `remove_listener`. A listener that raises
+    is reported and the next one is still called. An event name that nobody emits is refused when a
+    listener is added.
     """
 
     def __init__(self, names: frozenset[str]) -> None:
         super().__init__()
         self._names = names
+        self._error_reporters: list[ErrorReporter] = []
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is any listener at all."""
+        return bool(self._events)
 
     def has_listeners(self, name: str) -> bool:
         """Whether building and telling such an event is worth the while."""
         return bool(self._events.get(name))
+
+    def off(self, event: str, f: Callable[..., Any]) -> None:
+        """Removes a listener. One that is not there is ignored."""
+        if f in self._events.get(event, ()):
+            self.remove_listener(event, f)
 
     def tell(self, event: Event) -> None:
         """Gives the event to its listeners. Never raises."""
         if self._events.get(event.name):
             self.emit(event.name, event)
 
-    async def wait_for_listeners(self) -> None:
-        """Returns when all async listeners that were called have ended."""
-        await self.wait_for_complete()
+    async def wait_for_listeners(self, patience: timedelta = _PATIENCE) -> None:
+        """Returns when all async listeners that were called have ended, or patience has."""
+        if self._waiting:
+            await asyncio.wait(set(self._waiting), timeout=patience.total_seconds())
+
+    def report_errors_to(self, reporter: ErrorReporter) -> Callable[[], None]:
+        """Has `reporter` told of errors instead of the log; call the answer to end that."""
+        self._error_reporters.append(reporter)
+
+        def end() -> None:
+            if reporter in self._error_reporters:
+                self._error_reporters.remove(reporter)
+
+        return end
+
+    def report_error(self, error: BaseException, during: str) -> None:
+        """Says that something went wrong beside the work: to the reporters, else to the log."""
+        if not self._error_reporters:
+            logger.error("during %s: %r", during, error, exc_info=error)
+        for report in tuple(self._error_reporters):
+            report(error, during)
+
+    def report_listener_error(self, error: BaseException, event: object) -> None:
+        """Says that a listener raised."""
+        name = event.name if isinstance(event, Event) else "?"
+        self.report_error(error, f"a listener of {name}")
 
     def _add_event_handler(self, event: str, k: Callable[..., Any], v: Callable[..., Any]) -> None:
         if event not in self._names and event not in _OF_PYEE:
             close = difflib.get_close_matches(event, self._names, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
-            raise InvalidRequest("event", event, f"{hint}give one of {', '.join(sorted(self._names))}")
+            raise InvalidRequest(
+                "event", event, f"{hint}give one of {', '.join(sorted(self._names))}"
+            )
         super()._add_event_handler(event, k, v)
 
-    def _emit_run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _emit_run(
+        self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         try:
             answer = f(*args, **kwargs)
+            if asyncio.iscoroutine(answer):
+                self._run_listener(answer, args)
         except Exception as error:  # noqa: BLE001 - whatever a listener raises must hurt nobody
             self.report_listener_error(error, args[0] if args else None)
+
+    def _run_listener(self, coroutine: Coroutine[Any, Any, Any], args: tuple[Any, ...]) -> None:
+        if asyncio._get_running_loop() is None:  # noqa: SLF001 - the documented one raises without a loop
+            # Told by code without a loop, such as a plain Session that committed.
+            asyncio.run(coroutine)
             return
-        if asyncio.iscoroutine(answer):
-            task = asyncio.ensure_future(answer)
-            self._waiting.add(task)
-            task.add_done_callback(lambda done: self._listener_ended(done, args))
+        task = asyncio.ensure_future(coroutine)
+        self._waiting.add(task)
+        task.add_done_callback(lambda done: self._listener_ended(done, args))
 
     def _listener_ended(self, task: asyncio.Future[Any], args: tuple[Any, ...]) -> None:
         self._waiting.discard(task)
         if not task.cancelled() and (error := task.exception()):
             self.report_listener_error(error, args[0] if args else None)
-
-    def report_listener_error(self, error: BaseException, event: object) -> None:
-        """Says that a listener raised. To be extended, not to raise."""
-        name = event.name if isinstance(event, Event) else "?"
-        logger.error("a listener of %s raised %r", name, error, exc_info=error)

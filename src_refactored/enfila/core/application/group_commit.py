@@ -36,6 +36,9 @@ class GroupCommit(Generic[Item, Answer]):
         self._name = name
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._tasks = OwnedTasks()
+        # Not `bool(self._tasks)`: a task that has ended is in there until its callbacks are called,
+        # and a caller that its last answer woke may submit again before that.
+        self._is_writing = False
 
     async def submit(self, item: Item) -> Answer:
         """Stores one item; returns its answer once it is committed.
@@ -44,7 +47,8 @@ class GroupCommit(Generic[Item, Answer]):
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
-        if not self._tasks:
+        if not self._is_writing:
+            self._is_writing = True
             _ = self._tasks.spawn(self._write_groups(), name=self._name)
         return await answer
 
@@ -53,11 +57,14 @@ class GroupCommit(Generic[Item, Answer]):
         await self._tasks.wait()
 
     async def _write_groups(self) -> None:
-        # One turn of the loop: callers that are ready at the same moment share the first group.
-        await asyncio.sleep(0)
-        while self._waiting:
-            group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
-            await self._write_group(group)
+        try:
+            # One turn of the loop: callers that are ready at the same moment share the first group.
+            await asyncio.sleep(0)
+            while self._waiting:
+                group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+                await self._write_group(group)
+        finally:
+            self._is_writing = False
 
     async def _write_group(self, group: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:

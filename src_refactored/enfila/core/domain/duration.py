@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 
 from enfila.core.domain.errors import InvalidRequest
@@ -26,7 +25,7 @@ def duration(field: str, value: Duration, *, allow_zero: bool = True) -> timedel
         raise InvalidRequest(field, value, allowed)
     if isinstance(value, timedelta):
         length = value
-    elif not math.isfinite(value) or abs(value) > LONGEST.total_seconds():
+    elif not abs(value) <= LONGEST.total_seconds():  # also when it is not a number
         raise InvalidRequest(field, value, f"{allowed}, at most a hundred years")
     else:
         length = timedelta(seconds=value)

@@ -13,6 +13,7 @@ EnfilaError
 │   ├── DuplicateJob          the deduplication key is taken
 │   ├── QueueNotEmpty         active jobs forbid it
 │   ├── AlreadyClosed         the queue or worker was closed
+│   ├── AlreadyRunning        the worker was started before
 │   └── JobNotCompleted       the job waited for ended another way
 ├── HandlerError              an attempt failed for a reason that enfila knows
 │   ├── Unrecoverable         do not try again
@@ -157,6 +158,14 @@ class AlreadyClosed(Conflict):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"{what} is closed; make a new one")
+
+
+class AlreadyRunning(Conflict):
+    """A worker was started twice."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what} runs already; make another one to run beside it")
 
 
 class JobNotCompleted(Conflict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -104,12 +104,13 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
         before, or, if `lifo`, in front of them. `run_at`, `created_at` and `expires_at` are
         computed with the repository's clock. A job whose deduplication key is held is treated as
         its `Deduplication` decides; two processes adding one key at once make one job.
+
+        A job whose id is stored already is not added again, and is no duplicate: so a write whose
+        answer never arrived can be repeated.
         """
 
     @abstractmethod
-    async def add_within(
-        self, jobs: Sequence[Job], transaction: CallersTransaction
-    ) -> list[Added]:
+    async def add_within(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
         """As `add`, inside the caller's transaction: they come and go with it.
 
         Raises:
@@ -117,10 +118,18 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
         """
 
     @abstractmethod
-    def add_within_sync(
-        self, jobs: Sequence[Job], transaction: CallersTransaction
-    ) -> list[Added]:
+    def add_within_sync(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
         """As `add_within`, for a `Session` or `Connection` of code without an event loop."""
+
+    @abstractmethod
+    def after_commit(self, transaction: CallersTransaction, callback: Callable[[], None]) -> None:
+        """Calls back, from whatever thread, once the caller's transaction has committed.
+
+        Once and never after a rollback. To be called inside the transaction, after `add_within`.
+
+        Raises:
+            InvalidRequest: `transaction` is nothing that this repository can write into.
+        """
 
     # ── running ──────────────────────────────────────────────────────────────────────────────
 
@@ -180,7 +189,8 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
     async def remove(self, jobs: Sequence[Job]) -> list[bool]:
         """Removes jobs with all that belongs to them; per job whether it still stood as read.
 
-        A job that moved (state or token) since it was read is left alone.
+        A job that moved (state or token) since it was read is left alone. Jobs that were blocked by
+        a removed one are unblocked, in the same step.
         """
 
     @abstractmethod
@@ -193,6 +203,8 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
         limit: int,
     ) -> int:
         """Removes up to `limit` jobs of the queue in these states; how many it removed.
+
+        Jobs that were blocked by a removed one are unblocked, in the same step.
 
         Args:
             finished_before: only those that finished at least so long ago.
@@ -208,3 +220,6 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
     @abstractmethod
     async def obliterate(self, queue: str, *, force: bool) -> int | None:
         """Removes a queue with all its jobs; how many jobs, or None if active ones forbade it."""
+
+    async def tidy(self) -> None:
+        """Housekeeping of the adapter's own, called by maintenance; nothing visible changes."""

@@ -24,7 +24,7 @@ from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Outcome
 from enfila.core.domain.job.state import JobState
-from enfila.core.domain.json_document import Json
+from enfila.core.domain.json_document import Json, JsonDocument
 from enfila.core.domain.queue import QueueCounts
 from enfila.core.domain.worker import WorkerInfo
 
@@ -204,6 +204,22 @@ class AbstractQueue(Emitter, ABC, Generic[P, R]):
         return jobs[0] if jobs else None
 
     @abstractmethod
+    def read_payload(self, job: Job) -> P:
+        """The payload of a job in the queue's `payload_type`, for its processor.
+
+        Raises:
+            InvalidRequest: what was stored does not fit the type, which must have changed since.
+        """
+
+    @abstractmethod
+    def write_result(self, result: R | None) -> JsonDocument:
+        """What `Completed` takes of a processor's result.
+
+        Raises:
+            ResultRefused: it does not fit the queue's `result_type`, is not JSON, or is too large.
+        """
+
+    @abstractmethod
     async def extend_job_locks(
         self, locks: Sequence[Lock], lock_duration: Duration
     ) -> list[Extension]:
@@ -217,9 +233,7 @@ class AbstractQueue(Emitter, ABC, Generic[P, R]):
         return extension.is_held
 
     @abstractmethod
-    async def settle(
-        self, outcomes: Sequence[tuple[Job, Outcome]]
-    ) -> list[Job | None]:
+    async def settle(self, outcomes: Sequence[tuple[Job, Outcome]]) -> list[Job | None]:
         """Writes how runs ended, in one step; per run the job afterwards, None if it was stale."""
 
     @abstractmethod

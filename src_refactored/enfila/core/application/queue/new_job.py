@@ -21,7 +21,9 @@ class NewJob:
     options: JobOptions | None = None
 
 
-NewJobLike = NewJob | tuple[str] | tuple[str, Any] | tuple[str, Any, JobOptions | None] | Mapping[str, Any]
+NewJobLike = (
+    NewJob | tuple[str] | tuple[str, Any] | tuple[str, Any, JobOptions | None] | Mapping[str, Any]
+)
 """A `NewJob`, or its fields as a tuple, or as a mapping with the keys name, payload, options."""
 
 

@@ -29,6 +29,8 @@ class WorkerOptions:
         poll_interval: an idle worker looks at least so often, whatever the wake-ups say.
         heartbeat: between two notes that the worker is alive.
         grace: how long `close` waits for running jobs before it cancels them.
+        cancellation_grace: how long a cancelled handler may clean up; then its outcome is written
+            and it is left to itself.
         timeout: for jobs that have none of their own; None for no limit.
         prefetch: jobs held beyond the free slots: None adapts to the measured rate (at most what is
             done in 100 ms), 0 holds none.
@@ -43,6 +45,7 @@ class WorkerOptions:
     poll_interval: Duration = timedelta(seconds=1)
     heartbeat: Duration = timedelta(seconds=10)
     grace: Duration = timedelta(seconds=30)
+    cancellation_grace: Duration = timedelta(seconds=5)
     timeout: Duration | None = None
     prefetch: int | None = None
     backoffs: Mapping[str, CustomBackoff] = field(default_factory=dict)
@@ -53,7 +56,8 @@ class WorkerOptions:
         check_concurrency(self.concurrency)
         for name in ("lock_duration", "poll_interval", "heartbeat"):
             self._set(name, duration(name, getattr(self, name), allow_zero=False))
-        self._set("grace", duration("grace", self.grace))
+        for name in ("grace", "cancellation_grace"):
+            self._set(name, duration(name, getattr(self, name)))
         for name in ("lock_renewal", "timeout"):
             if getattr(self, name) is not None:
                 self._set(name, duration(name, getattr(self, name), allow_zero=False))
@@ -74,11 +78,9 @@ class WorkerOptions:
 
     @property
     def renewal_interval(self) -> timedelta:
-        """Between two renewals: never longer than a heartbeat, so that requests are seen in time."""
+        """Between two renewals; never longer than a heartbeat, so that requests are seen."""
         wished = self.lock_length / 2 if self.lock_renewal is None else self.lock_renewal
-        return min(
-            duration("lock_renewal", wished), duration("heartbeat", self.heartbeat)
-        )
+        return min(duration("lock_renewal", wished), duration("heartbeat", self.heartbeat))
 
 
 def check_concurrency(value: int) -> int:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from enfila.core.domain.duration import LONGEST, ZERO, Duration, duration
 from enfila.core.domain.errors import InvalidRequest
+
+_FACTOR: Final = "give a finite number of at least 1"
 
 
 class BackoffKind(StrEnum):
@@ -67,8 +70,10 @@ class Backoff:
         Raises:
             InvalidRequest: a negative length, a factor below 1, jitter outside 0 to 1.
         """
-        if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor >= 1:
-            raise InvalidRequest("backoff.factor", factor, "give a number of at least 1")
+        if isinstance(factor, bool) or not isinstance(factor, int | float):
+            raise InvalidRequest("backoff.factor", factor, _FACTOR)
+        if not 1 <= factor <= sys.float_info.max:
+            raise InvalidRequest("backoff.factor", factor, _FACTOR)
         return cls(
             BackoffKind.EXPONENTIAL,
             duration("backoff.base", base),
@@ -100,9 +105,12 @@ class Backoff:
             case BackoffKind.FIXED:
                 return self.base
             case BackoffKind.EXPONENTIAL:
-                return min(self._grown(failures), self.maximum or LONGEST)
+                grown = self._grown(failures)
+                return grown if self.maximum is None else min(grown, self.maximum)
 
     def _grown(self, failures: int) -> timedelta:
+        if not self.base:
+            return ZERO
         try:
             seconds = self.base.total_seconds() * math.pow(self.factor, failures - 1)
         except OverflowError:

@@ -112,7 +112,9 @@ class Deduplication:
             case DeduplicationMode.DEBOUNCE:
                 return Decision.POSTPONE if holder.state in CLAIMABLE else Decision.RETURN_HOLDER
             case DeduplicationMode.KEEP_LAST:
-                return Decision.REPLACE if _is_pending(holder) else Decision.FOLLOW
+                if holder.state is JobState.ACTIVE:
+                    return Decision.FOLLOW
+                return Decision.REPLACE if _is_pending(holder) else Decision.RETURN_HOLDER
 
     def to_json(self) -> dict[str, Any]:
         """What is stored."""

@@ -158,7 +158,7 @@ class JobOptions:
         )
 
     def __hash__(self) -> int:
-        return hash(self.to_text())
+        return hash((self.attempts, self.delay, self.run_at, self.priority, self.lifo, self.tags))
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self._given.items())

@@ -32,8 +32,8 @@ class Transition:
         run_after: `run_at` becomes the repository's now plus this; None leaves it.
         result, error, cancel_reason: their values after the move.
         retention: the job's own rule of how long it is kept once final; None for the queue's.
-        restarts: the move begins a new life: `started_at` and `finished_at`, progress and a
-            request for cancellation are cleared.
+        restarts: the move begins a new life: `started_at`, `finished_at` and `expires_at`,
+            progress and a request for cancellation are cleared.
         record: the run that this move ends, for the list of attempts; None when the job's row
             itself tells it (a completed run) or when there was none.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -15,6 +16,7 @@ from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy.amending import Amending
 from enfila.infrastructure.persistence.sqlalchemy.mapping import job_columns, job_of
+from enfila.infrastructure.persistence.sqlalchemy.queues_and_workers import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 
 AddPlainly = Callable[[sa.Connection, Sequence[Job]], list[Job]]
@@ -32,12 +34,12 @@ class Deduplicating:
         tables: Tables,
         amending: Amending,
         add_plainly: AddPlainly,
-        insert_unless_there: Callable[[sa.Table], sa.Insert],
+        insert: UpsertingInsert,
     ) -> None:
         self._tables = tables
         self._amending = amending
         self._add_plainly = add_plainly
-        self._insert_unless_there = insert_unless_there
+        self._insert = insert
 
     def add(
         self, connection: sa.Connection, jobs: Sequence[Job], now: datetime
@@ -53,17 +55,20 @@ class Deduplicating:
                 }
             ),
         )
-        return [self._add_one(connection, job, now) for job in jobs]
+        return [self._add_one(connection, job.added(now, 0), now) for job in jobs]
 
     def _add_one(self, connection: sa.Connection, job: Job, now: datetime) -> Added:
         rule = job.options.deduplication
-        if rule is None:
+        if rule is None or self._is_stored(connection, job.id):
             return Added(self._add_plainly(connection, [job])[0])
         holder = self._holder(connection, job.queue, rule.key)
         known = None if holder is None else KeyHolder(holder[0], _state(holder[1]), holder[2])
         decision = rule.decide(known, now)
-        if decision is Decision.ADD or holder is None or holder[1] is None:
+        if decision is Decision.ADD or holder is None:
             return self._take_key(connection, job, rule, now)
+        if holder[1] is None:
+            # Removed, and its key is not free yet: nothing but its id is left.
+            return Added(replace(job, id=holder[0]), is_duplicate=True)
         return self._meet(connection, job, holder[1], decision, now)
 
     def _meet(
@@ -73,16 +78,18 @@ class Deduplicating:
             case Decision.RETURN_HOLDER | Decision.ADD:
                 return Added(holder, is_duplicate=True)
             case Decision.REPLACE | Decision.POSTPONE:
+                postponed = decision is Decision.POSTPONE
                 amendment = holder.amend(
                     document=job.document,
                     options=job.options,
-                    run_after=job.options.delay if decision is Decision.POSTPONE else None,
+                    run_after=job.run_at - now if postponed else None,
                 )
                 self._amending.amend(connection, amendment, now)
                 return Added(holder.amended(amendment, now), is_duplicate=True)
             case Decision.FOLLOW:
                 rule = job.options.deduplication
                 assert rule is not None  # noqa: S101 - only a job with a key comes here
+                self._mark_as_followed(connection, holder.id)
                 return self._take_key(connection, job.behind(holder.id), rule, now)
             case _:
                 assert_never(decision)
@@ -99,6 +106,15 @@ class Deduplicating:
         )
         return Added(stored)
 
+    def _is_stored(self, connection: sa.Connection, job_id: JobId) -> bool:
+        jobs = self._tables.jobs
+        return connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id)) is not None
+
+    def _mark_as_followed(self, connection: sa.Connection, holder: JobId) -> None:
+        """Makes sure that whoever ends the holder looks for followers."""
+        jobs = self._tables.jobs
+        connection.execute(sa.update(jobs).where(jobs.c.id == holder).values(followed=True))
+
     def _lock_keys(self, connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> None:
         """Makes sure that each key has a row, and holds those rows until the commit."""
         table = self._tables.deduplications
@@ -110,7 +126,9 @@ class Deduplicating:
             )
             # Housekeeping may drop a free key between the two statements.
             while True:
-                connection.execute(self._insert_unless_there(table), {"queue": queue, "key": key})
+                connection.execute(
+                    self._insert(table).on_conflict_do_nothing(), {"queue": queue, "key": key}
+                )
                 if connection.execute(locked).first() is not None:
                     break
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -33,7 +34,7 @@ from enfila.infrastructure.persistence.sqlalchemy.callers_transaction import (
     run_within,
     run_within_sync,
 )
-from enfila.infrastructure.persistence.sqlalchemy.database import Database
+from enfila.infrastructure.persistence.sqlalchemy.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.deduplicating import Deduplicating
 from enfila.infrastructure.persistence.sqlalchemy.file_database import (
     FileDatabase,
@@ -52,11 +53,14 @@ from enfila.infrastructure.persistence.sqlalchemy.tables import DEFAULT_PREFIX, 
 from enfila.infrastructure.persistence.sqlalchemy.tidying import Tidying
 from enfila.infrastructure.persistence.sqlalchemy.urls import engine_url
 
+T = TypeVar("T")
 _Key = tuple[JobId, LockToken, JobState]
 
 
 class SqlAlchemyJobRepository(IJobRepository):
     """Jobs in SQLite (one file) or PostgreSQL.
+
+    It opens itself at first use; `open` does so at a moment of your choice.
 
     Args:
         url: `sqlite:///file.db`, or `postgresql://…` with asyncpg (or psycopg 3, if asyncpg is not
@@ -89,6 +93,7 @@ class SqlAlchemyJobRepository(IJobRepository):
         is_file = self._url.get_backend_name() == "sqlite"
         self._dialect = self._url.get_backend_name()
         self._schema = None if is_file else schema
+        self._prefix = table_prefix
         self._tables = build_tables(self._schema, table_prefix)
         self._instants = Instants(clock, has_server=not is_file)
         self._database = (
@@ -107,7 +112,8 @@ class SqlAlchemyJobRepository(IJobRepository):
         self._reading = Reading(self._tables, self._instants)
         self._amending = Amending(self._tables)
         self._removing = Removing(self._tables, self._instants, self._writes)
-        self._queues = Queues(self._tables)
+        insert = sqlite.insert if is_file else postgresql.insert
+        self._queues = Queues(self._tables, insert)
         self._workers = Workers(self._tables)
         self._tidying = Tidying(self._tables)
         self._logs = JobLogs(self._tables)
@@ -115,14 +121,26 @@ class SqlAlchemyJobRepository(IJobRepository):
             self._tables,
             self._amending,
             self._writes.add,
-            _sqlite_insert if is_file else _postgresql_insert,
+            insert,
         )
         self._uncertain: set[_Key] = set()
+        self._known_queues: set[str] = set()
+        self._is_open = False
 
     @property
-    def database(self) -> Database:
-        """What runs the transactions; for wake-ups, which share its engine or file."""
-        return self._database
+    def url(self) -> sa.URL:
+        """The database, with the driver in use."""
+        return self._url
+
+    @property
+    def file(self) -> str | None:
+        """The path of the SQLite file; None for a server or a database in memory."""
+        return self._database.path if isinstance(self._database, FileDatabase) else None
+
+    @property
+    def installation(self) -> str:
+        """What tells this installation's tables from others in the same database."""
+        return f"{self._schema or ''}.{self._prefix}"
 
     async def open(self) -> None:
         """See `IJobRepository.open`.
@@ -134,10 +152,21 @@ class SqlAlchemyJobRepository(IJobRepository):
             check_directory(self._url)
         if await self._database.read(self._upgrading.is_needed):
             await self._database.write(self._upgrading.upgrade)
+        self._is_open = True
 
     async def close(self) -> None:
         """See `IJobRepository.close`."""
         await self._database.close()
+
+    async def _write(self, work: Work[T], *, autocommit: bool = False) -> T:
+        if not self._is_open:
+            await self.open()
+        return await self._database.write(work, autocommit=autocommit)
+
+    async def _read(self, work: Work[T]) -> T:
+        if not self._is_open:
+            await self.open()
+        return await self._database.read(work)
 
     # ── adding ───────────────────────────────────────────────────────────────────────────────
 
@@ -145,8 +174,9 @@ class SqlAlchemyJobRepository(IJobRepository):
         """See `IJobRepository.add`."""
         if not jobs:
             return []
+        await self._register({job.queue for job in jobs} - self._known_queues)
         plain = all(job.options.deduplication is None for job in jobs)
-        return await self._database.write(
+        return await self._write(
             lambda connection: self._add(connection, jobs),
             autocommit=plain and self._writes.is_one_statement,
         )
@@ -155,6 +185,8 @@ class SqlAlchemyJobRepository(IJobRepository):
         self, jobs: Sequence[Job], transaction: CallersTransaction
     ) -> list[Added]:
         """See `IJobRepository.add_within`."""
+        if not self._is_open:
+            await self.open()
         return await run_within(
             transaction, self._dialect, lambda connection: self._add(connection, jobs)
         )
@@ -173,6 +205,12 @@ class SqlAlchemyJobRepository(IJobRepository):
         """See `IJobRepository.after_commit`."""
         after_commit(transaction, callback)
 
+    async def _register(self, queues: set[str]) -> None:
+        """Notes queues that this process has not added to before, so that they can be listed."""
+        if queues:
+            await self._write(lambda connection: self._queues.register(connection, sorted(queues)))
+            self._known_queues |= queues
+
     def _add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
         if not jobs:
             return []
@@ -184,7 +222,7 @@ class SqlAlchemyJobRepository(IJobRepository):
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `IJobRepository.claim`."""
-        return await self._database.write(
+        return await self._write(
             lambda connection: self._writes.claim(connection, claim),
             autocommit=self._writes.is_one_statement,
         )
@@ -194,7 +232,7 @@ class SqlAlchemyJobRepository(IJobRepository):
         if not transitions:
             return []
         try:
-            written = await self._database.write(
+            written = await self._write(
                 lambda connection: self._writes.apply(connection, transitions),
                 autocommit=self._writes.is_one_statement,
             )
@@ -202,8 +240,28 @@ class SqlAlchemyJobRepository(IJobRepository):
             if error.uncertain:
                 self._uncertain.update(map(_key, transitions))
             raise
+        if None in written and self._writes.is_one_statement:
+            written = await self._with_followers(transitions, written)
         if self._uncertain:
             written = await self._with_earlier_writes(transitions, written)
+        return written
+
+    async def _with_followers(
+        self, transitions: Sequence[Transition], written: list[datetime | None]
+    ) -> list[datetime | None]:
+        """Tries those again that may not be stale but have jobs waiting behind them."""
+        left = [
+            index
+            for index, transition in enumerate(transitions)
+            if written[index] is None and transition.target.is_final
+        ]
+        if left:
+            ends = [transitions[index] for index in left]
+            answers = await self._write(
+                lambda connection: self._writes.apply_with_followers(connection, ends)
+            )
+            for index, answer in zip(left, answers, strict=True):
+                written[index] = answer
         return written
 
     async def _with_earlier_writes(
@@ -230,7 +288,7 @@ class SqlAlchemyJobRepository(IJobRepository):
         """See `IJobRepository.extend`."""
         if not locks:
             return []
-        return await self._database.write(
+        return await self._write(
             lambda connection: self._writes.extend(connection, locks, duration),
             autocommit=self._writes.is_one_statement,
         )
@@ -239,7 +297,7 @@ class SqlAlchemyJobRepository(IJobRepository):
         """See `IJobRepository.report`."""
         if not reports:
             return []
-        return await self._database.write(
+        return await self._write(
             lambda connection: self._writes.report(connection, reports)
         )
 
@@ -252,17 +310,17 @@ class SqlAlchemyJobRepository(IJobRepository):
             now = self._instants.read(connection)
             return now if self._amending.amend(connection, amendment, now) else None
 
-        return await self._database.write(amend)
+        return await self._write(amend)
 
     async def request_cancellation(self, job_id: JobId, reason: str) -> bool:
         """See `IJobRepository.request_cancellation`."""
-        return await self._database.write(
+        return await self._write(
             lambda connection: self._amending.request_cancellation(connection, job_id, reason)
         )
 
     async def remove(self, jobs: Sequence[Job]) -> list[bool]:
         """See `IJobRepository.remove`."""
-        return await self._database.write(
+        return await self._write(
             lambda connection: self._removing.remove(connection, jobs)
         )
 
@@ -275,7 +333,7 @@ class SqlAlchemyJobRepository(IJobRepository):
         limit: int,
     ) -> int:
         """See `IJobRepository.remove_all`."""
-        return await self._database.write(
+        return await self._write(
             lambda connection: self._removing.remove_all(
                 connection, queue, states, finished_before, limit
             )
@@ -283,20 +341,21 @@ class SqlAlchemyJobRepository(IJobRepository):
 
     async def apply_retention(self, queue: str, policy: RetentionPolicy, limit: int) -> int:
         """See `IJobRepository.apply_retention`."""
-        return await self._database.write(
+        return await self._write(
             lambda connection: self._removing.apply_retention(connection, queue, policy, limit)
         )
 
     async def obliterate(self, queue: str, *, force: bool) -> int | None:
         """See `IJobRepository.obliterate`."""
-        return await self._database.write(
+        self._known_queues.discard(queue)
+        return await self._write(
             lambda connection: self._removing.obliterate(connection, queue, force=force)
         )
 
     async def tidy(self) -> None:
         """See `IJobRepository.tidy`."""
-        await self._database.write(self._tidying.fold_counters)
-        await self._database.write(
+        await self._write(self._tidying.fold_counters)
+        await self._write(
             lambda connection: self._tidying.drop_free_keys(
                 connection, self._instants.read(connection)
             )
@@ -307,7 +366,7 @@ class SqlAlchemyJobRepository(IJobRepository):
     async def get(self, job_ids: Collection[JobId]) -> dict[JobId, Job]:
         """See `IJobReader.get`."""
         wanted = list(job_ids)
-        return await self._database.read(
+        return await self._read(
             lambda connection: self._reading.get(connection, wanted)
         )
 
@@ -321,7 +380,7 @@ class SqlAlchemyJobRepository(IJobRepository):
         newest_first: bool = False,
     ) -> list[Job]:
         """See `IJobReader.find`."""
-        return await self._database.read(
+        return await self._read(
             lambda connection: self._reading.find(
                 connection, queue, states, limit=limit, offset=offset, newest_first=newest_first
             )
@@ -329,37 +388,37 @@ class SqlAlchemyJobRepository(IJobRepository):
 
     async def overdue(self, queue: str, kind: Overdue, limit: int) -> list[Job]:
         """See `IJobReader.overdue`."""
-        return await self._database.read(
+        return await self._read(
             lambda connection: self._reading.overdue(connection, queue, kind, limit)
         )
 
     async def counts(self, queue: str) -> QueueCounts:
         """See `IJobReader.counts`."""
-        return await self._database.read(
+        return await self._read(
             lambda connection: self._reading.counts(connection, queue)
         )
 
     async def until_next_due(self, queue: str) -> timedelta | None:
         """See `IJobReader.until_next_due`."""
-        return await self._database.read(
+        return await self._read(
             lambda connection: self._reading.until_next_due(connection, queue)
         )
 
     async def attempts(self, job_id: JobId) -> list[Attempt]:
         """See `IJobReader.attempts`."""
-        return await self._database.read(
+        return await self._read(
             lambda connection: self._reading.attempts(connection, job_id)
         )
 
     async def logs(self, job_id: JobId, *, limit: int = 1000, offset: int = 0) -> list[LogLine]:
         """See `IJobReader.logs`."""
-        return await self._database.read(
+        return await self._read(
             lambda connection: self._logs.read(connection, job_id, limit, offset)
         )
 
     async def queues(self) -> Sequence[str]:
         """See `IJobReader.queues`."""
-        return await self._database.read(self._reading.queues)
+        return await self._read(self._reading.queues)
 
     # ── queues and workers ───────────────────────────────────────────────────────────────────
 
@@ -371,17 +430,17 @@ class SqlAlchemyJobRepository(IJobRepository):
                 return self._queues.pause(connection, queue, self._instants.read(connection))
             return self._queues.resume(connection, queue)
 
-        return await self._database.write(set_paused)
+        return await self._write(set_paused)
 
     async def is_paused(self, queue: str) -> bool:
         """See `IQueueControl.is_paused`."""
-        return await self._database.read(
+        return await self._read(
             lambda connection: self._queues.is_paused(connection, queue)
         )
 
     async def beat(self, worker: WorkerInfo) -> None:
         """See `IWorkerRegistry.beat`."""
-        await self._database.write(
+        await self._write(
             lambda connection: self._workers.beat(
                 connection, worker, self._instants.read(connection)
             )
@@ -389,19 +448,19 @@ class SqlAlchemyJobRepository(IJobRepository):
 
     async def sign_off(self, worker_id: WorkerId) -> None:
         """See `IWorkerRegistry.sign_off`."""
-        await self._database.write(
+        await self._write(
             lambda connection: self._workers.sign_off(connection, worker_id)
         )
 
     async def workers(self, queue: str | None = None) -> list[WorkerInfo]:
         """See `IWorkerRegistry.workers`."""
-        return await self._database.read(
+        return await self._read(
             lambda connection: self._workers.all(connection, queue)
         )
 
     async def forget_silent_workers(self, silent_for: timedelta) -> int:
         """See `IWorkerRegistry.forget_silent_workers`."""
-        return await self._database.write(
+        return await self._write(
             lambda connection: self._workers.forget_silent(
                 connection, silent_for, self._instants.read(connection)
             )
@@ -415,14 +474,6 @@ def _server_database(url: sa.URL, pool_size: int) -> Database:
     )
 
     return ServerDatabase(url, pool_size=pool_size)
-
-
-def _postgresql_insert(table: sa.Table) -> sa.Insert:
-    return postgresql.insert(table).on_conflict_do_nothing()
-
-
-def _sqlite_insert(table: sa.Table) -> sa.Insert:
-    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def _key(transition: Transition) -> _Key:

@@ -41,7 +41,16 @@ class JobWrites(ABC):
     def apply(
         self, connection: sa.Connection, transitions: Sequence[Transition]
     ) -> list[datetime | None]:
-        """See `IJobRepository.apply`."""
+        """See `IJobRepository.apply`.
+
+        A job that others wait for may be left as it is, as if it were stale, when it would end.
+        """
+
+    @abstractmethod
+    def apply_with_followers(
+        self, connection: sa.Connection, transitions: Sequence[Transition]
+    ) -> list[datetime | None]:
+        """As `apply`, and unblocks the jobs behind those that ended. Never in autocommit."""
 
     @abstractmethod
     def extend(

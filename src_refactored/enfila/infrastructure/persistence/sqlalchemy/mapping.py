@@ -141,6 +141,7 @@ def row_of(job: Job) -> dict[str, Any]:
         "expires_at": job.expires_at,
         "cancel_requested": job.cancel_requested,
         "blocked_by": job.blocked_by,
+        "followed": False,
         "own_retention": False,
         "schedule_id": job.schedule_id,
         "batch_id": job.batch_id,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,23 +13,38 @@ from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 
 
+UpsertingInsert = Callable[[sa.Table], Any]
+"""The dialect's own insert, which knows what to do in a conflict."""
+
+
 class Queues:
     """Pausing and resuming."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, insert: UpsertingInsert) -> None:
         self._queues = tables.queues
+        self._insert = insert
+
+    def register(self, connection: sa.Connection, names: Sequence[str]) -> None:
+        """Notes that these queues are used."""
+        connection.execute(
+            self._insert(self._queues).on_conflict_do_nothing(),
+            [{"name": name} for name in names],
+        )
 
     def pause(self, connection: sa.Connection, queue: str, now: datetime) -> bool:
         """Whether it was not paused before."""
         queues = self._queues
-        if self.is_paused(connection, queue):
-            return False
-        changed = connection.execute(
-            sa.update(queues).where(queues.c.name == queue).values(paused_at=now)
+        paused = connection.execute(
+            self._insert(queues)
+            .values(name=queue, paused_at=now)
+            .on_conflict_do_update(
+                index_elements=[queues.c.name],
+                set_={"paused_at": now},
+                where=queues.c.paused_at.is_(None),
+            )
+            .returning(queues.c.name)
         )
-        if changed.rowcount == 0:
-            connection.execute(sa.insert(queues).values(name=queue, paused_at=now))
-        return True
+        return paused.first() is not None
 
     def resume(self, connection: sa.Connection, queue: str) -> bool:
         """Whether it was paused before."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from enfila.core.application.ports.job_reader import Overdue
 from enfila.core.domain.duration import ZERO
-from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
+from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
@@ -128,30 +128,22 @@ class Reading:
         )
         runs = [attempt_of(row) for row in rows]
         job = self.get(connection, [job_id]).get(job_id)
-        if job is not None and job.state in _TOLD_BY_ROW:
-            runs.append(_run_of(job))
-        return runs
+        last = None if job is None else job.unrecorded_run
+        return runs if last is None else [*runs, last]
 
     def queues(self, connection: sa.Connection) -> list[str]:
         """See `IJobReader.queues`."""
         changes, queues = self._tables.counter_changes, self._tables.queues
         return sorted(
-            connection.scalars(sa.union(sa.select(changes.c.queue), sa.select(queues.c.name)))
+            connection.scalars(
+                sa.union(
+                    sa.select(changes.c.queue)
+                    .group_by(changes.c.queue)
+                    .having(sa.func.sum(changes.c.change) > 0),
+                    sa.select(queues.c.name),
+                )
+            )
         )
 
 
 _NOT_STARTED = [state.value for state in (JobState.WAITING, JobState.DELAYED, JobState.BLOCKED)]
-_TOLD_BY_ROW = {JobState.ACTIVE, JobState.COMPLETED}
-
-
-def _run_of(job: Job) -> Attempt:
-    """The run that the job's own row tells of."""
-    running = job.state is JobState.ACTIVE
-    return Attempt(
-        job.attempt,
-        job.token,
-        job.worker_id,
-        job.started_at,
-        job.finished_at,
-        AttemptOutcome.RUNNING if running else AttemptOutcome.COMPLETED,
-    )

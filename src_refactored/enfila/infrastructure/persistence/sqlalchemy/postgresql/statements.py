@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
@@ -67,6 +68,7 @@ def add_jobs(tables: Tables, instants: Instants) -> sa.Select[Any]:
         "expires_at": instants.later(new.c.expires_in),
         "cancel_requested": sa.false(),
         "blocked_by": new.c.blocked_by,
+        "followed": sa.false(),
         "own_retention": sa.false(),
         "schedule_id": new.c.schedule_id,
         "batch_id": new.c.batch_id,
@@ -159,8 +161,16 @@ def claim_jobs(tables: Tables, instants: Instants, *, by_name: bool) -> sa.Selec
     return sa.select(claimed).add_cte(_count(tables, sa.union_all(left, taken)))
 
 
-def apply_transitions(tables: Tables, instants: Instants) -> sa.Select[Any]:
-    """Compare-and-set of the records; the id of each that was not stale, and the instant."""
+def apply_transitions(
+    tables: Tables, instants: Instants, *, with_followers: bool
+) -> sa.Select[Any]:
+    """Compare-and-set of the records; the id of each that was not stale, and the instant.
+
+    Args:
+        with_followers: whether jobs that others wait for are moved too. Those others must then be
+            unblocked by a further statement of the same transaction: one that was added while this
+            statement waited for its job's row is not in this statement's snapshot.
+    """
     jobs = tables.jobs
     now = instants.expression
     move = sa.select(
@@ -203,6 +213,7 @@ def apply_transitions(tables: Tables, instants: Instants) -> sa.Select[Any]:
             jobs.c.id == move.c.id,
             jobs.c.lock_token == move.c.token,
             jobs.c.state == move.c.source,
+            *([] if with_followers else [sa.not_(sa.and_(move.c.final, jobs.c.followed))]),
         )
         .values(
             state=move.c.target,
@@ -219,6 +230,7 @@ def apply_transitions(tables: Tables, instants: Instants) -> sa.Select[Any]:
             locked_until=sa.null(),
             blocked_by=sa.null(),
             started_at=unless_restart(jobs.c.started_at),
+            expires_at=unless_restart(jobs.c.expires_at),
             worker_id=unless_restart(jobs.c.worker_id),
             progress=unless_restart(jobs.c.progress),
             cancel_requested=sa.and_(jobs.c.cancel_requested, sa.not_(move.c.restarts)),
@@ -255,45 +267,37 @@ def apply_transitions(tables: Tables, instants: Instants) -> sa.Select[Any]:
         )
         .cte("recorded")
     )
-    ended = sa.select(moved.c.id).where(moved.c.final)
-    unblocked = _unblock(tables, instants, ended)
     left = sa.select(moved.c.queue, moved.c.source.label("state"), -sa.func.count()).group_by(
         moved.c.queue, moved.c.source
     )
     reached = sa.select(moved.c.queue, moved.c.target, sa.func.count()).group_by(
         moved.c.queue, moved.c.target
     )
-    counted = _count(tables, sa.union_all(left, reached, *_unblocked_counts(unblocked)))
+    counted = _count(tables, sa.union_all(left, reached))
     return sa.select(moved.c.id, now).add_cte(recorded, counted)
 
 
-def _unblock(tables: Tables, instants: Instants, ended: sa.Select[Any]) -> sa.CTE:
-    """`Job.unblock` for the jobs behind those that ended, in the same step as their end."""
-    jobs = tables.jobs.alias("follower")
-    return (
+def unblock_followers(tables: Tables, instants: Instants) -> sa.Select[Any]:
+    """`Job.unblock` for the jobs behind the given ones, which have ended or are gone."""
+    jobs = tables.jobs
+    unblocked = (
         sa.update(jobs)
         .where(
-            jobs.c.blocked_by == sa.any_(_array(ended)),
+            jobs.c.blocked_by == sa.any_(sa.bindparam("ended", type_=ARRAY(JobIdColumn))),
             jobs.c.state == _BLOCKED,
-            # A follower that is removed together with what it follows must not be touched twice.
-            jobs.c.id != sa.all_(_array(ended)),
         )
         .values(
             state=sa.case((jobs.c.run_at > instants.expression, _DELAYED), else_=_WAITING),
             blocked_by=sa.null(),
         )
-        .returning(jobs.c.queue, jobs.c.state)
+        .returning(jobs.c.id, jobs.c.queue, jobs.c.state)
         .cte("unblocked")
     )
-
-
-def _unblocked_counts(unblocked: sa.CTE) -> tuple[sa.Select[Any], sa.Select[Any]]:
-    return (
-        sa.select(unblocked.c.queue, _BLOCKED, -sa.func.count()).group_by(unblocked.c.queue),
-        sa.select(unblocked.c.queue, unblocked.c.state, sa.func.count()).group_by(
-            unblocked.c.queue, unblocked.c.state
-        ),
+    left = sa.select(unblocked.c.queue, _BLOCKED, -sa.func.count()).group_by(unblocked.c.queue)
+    reached = sa.select(unblocked.c.queue, unblocked.c.state, sa.func.count()).group_by(
+        unblocked.c.queue, unblocked.c.state
     )
+    return sa.select(unblocked.c.id).add_cte(_count(tables, sa.union_all(left, reached)))
 
 
 def extend_locks(tables: Tables, instants: Instants) -> sa.UpdateBase:
@@ -313,7 +317,7 @@ def extend_locks(tables: Tables, instants: Instants) -> sa.UpdateBase:
 
 
 def store_progress(tables: Tables) -> sa.UpdateBase:
-    """Stores the progress of the records whose token is right; their ids."""
+    """Stores the progress of the records whose token is right; their ids and tokens."""
     jobs = tables.jobs
     report = record_set(
         "report", id=JobIdColumn, token=sa.BigInteger, state=sa.Text, progress=sa.Text
@@ -326,13 +330,11 @@ def store_progress(tables: Tables) -> sa.UpdateBase:
             jobs.c.state == report.c.state,
         )
         .values(progress=sa.func.coalesce(report.c.progress, jobs.c.progress))
-        .returning(jobs.c.id)
+        .returning(jobs.c.id, jobs.c.lock_token)
     )
 
 
-def remove_jobs(
-    tables: Tables, instants: Instants, selected: sa.Select[Any]
-) -> sa.Select[Any]:
+def remove_jobs(tables: Tables, selected: sa.Select[Any]) -> sa.Select[Any]:
     """Removes the selected jobs; their ids."""
     jobs = tables.jobs
     removed = (
@@ -341,12 +343,10 @@ def remove_jobs(
         .returning(jobs.c.id, jobs.c.queue, jobs.c.state)
         .cte("removed")
     )
-    unblocked = _unblock(tables, instants, sa.select(removed.c.id))
     gone = sa.select(removed.c.queue, removed.c.state, -sa.func.count()).group_by(
         removed.c.queue, removed.c.state
     )
-    counted = _count(tables, sa.union_all(gone, *_unblocked_counts(unblocked)))
-    return sa.select(removed.c.id).add_cte(counted)
+    return sa.select(removed.c.id).add_cte(_count(tables, gone))
 
 
 def _count(tables: Tables, changes: sa.Select[Any] | sa.CompoundSelect[Any]) -> sa.CTE:

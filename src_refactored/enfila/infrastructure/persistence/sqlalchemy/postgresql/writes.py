@@ -79,13 +79,38 @@ class PostgresJobWrites(JobWrites):
         self, connection: sa.Connection, transitions: Sequence[Transition]
     ) -> list[datetime | None]:
         """See `JobWrites.apply`."""
+        written = self._moved(connection, self._apply, transitions)
+        return [written.get(transition.job_id) for transition in transitions]
+
+    def apply_with_followers(
+        self, connection: sa.Connection, transitions: Sequence[Transition]
+    ) -> list[datetime | None]:
+        """See `JobWrites.apply_with_followers`."""
+        written = self._moved(connection, self._apply_with_followers, transitions)
+        self._unblock(
+            connection,
+            [each.job_id for each in transitions if each.target.is_final and each.job_id in written],
+        )
+        return [written.get(transition.job_id) for transition in transitions]
+
+    def _moved(
+        self,
+        connection: sa.Connection,
+        statement: sa.Select[Any],
+        transitions: Sequence[Transition],
+    ) -> dict[JobId, datetime]:
         records = [_record(transition) for transition in transitions]
         records.sort(key=_id_of)
-        moved = connection.execute(
-            self._apply, {"rows": rows_parameter(records), **self._instants.parameters()}
+        rows = connection.execute(
+            statement, {"rows": rows_parameter(records), **self._instants.parameters()}
         )
-        written: dict[JobId, datetime] = {row[0]: row[1] for row in moved}
-        return [written.get(transition.job_id) for transition in transitions]
+        return {row[0]: row[1] for row in rows}
+
+    def _unblock(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
+        if ended:
+            connection.execute(
+                self._unblock_followers, {"ended": list(ended), **self._instants.parameters()}
+            )
 
     def extend(
         self, connection: sa.Connection, locks: Sequence[Lock], duration: timedelta
@@ -108,25 +133,25 @@ class PostgresJobWrites(JobWrites):
 
     def report(self, connection: sa.Connection, reports: Sequence[Report]) -> list[bool]:
         """See `JobWrites.report`."""
+        latest = _latest_progress(reports)
         records = [
-            {
-                "id": report.job_id,
-                "token": report.token,
-                "state": JobState.ACTIVE,
-                "progress": None if report.progress is None else report.progress.text,
-            }
-            for report in reports
+            {"id": job_id, "token": token, "state": JobState.ACTIVE, "progress": progress}
+            for (job_id, token), progress in latest.items()
         ]
         records.sort(key=_id_of)
-        held = set(connection.scalars(self._progress, {"rows": rows_parameter(records)}))
-        accepted = [report for report in reports if report.job_id in held]
+        rows = connection.execute(self._progress, {"rows": rows_parameter(records)})
+        held = {(row[0], row[1]) for row in rows}
+        answers = [(report.job_id, report.token) in held for report in reports]
+        accepted = [report for report, held in zip(reports, answers, strict=True) if held]
         self._logs.append(connection, accepted, self._instants.read(connection))
-        return [report.job_id in held for report in reports]
+        return answers
 
     def remove(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
         """See `JobWrites.remove`."""
-        statement = statements.remove_jobs(self._tables, self._instants, jobs)
-        return list(connection.scalars(statement, self._instants.parameters()))
+        statement = statements.remove_jobs(self._tables, jobs)
+        removed = list(connection.scalars(statement, self._instants.parameters()))
+        self._unblock(connection, removed)
+        return removed
 
     @cached_property
     def _add(self) -> sa.Select[Any]:
@@ -142,7 +167,15 @@ class PostgresJobWrites(JobWrites):
 
     @cached_property
     def _apply(self) -> sa.Select[Any]:
-        return statements.apply_transitions(self._tables, self._instants)
+        return statements.apply_transitions(self._tables, self._instants, with_followers=False)
+
+    @cached_property
+    def _apply_with_followers(self) -> sa.Select[Any]:
+        return statements.apply_transitions(self._tables, self._instants, with_followers=True)
+
+    @cached_property
+    def _unblock_followers(self) -> sa.Select[Any]:
+        return statements.unblock_followers(self._tables, self._instants)
 
     @cached_property
     def _extend(self) -> sa.UpdateBase:
@@ -151,6 +184,16 @@ class PostgresJobWrites(JobWrites):
     @cached_property
     def _progress(self) -> sa.UpdateBase:
         return statements.store_progress(self._tables)
+
+
+def _latest_progress(reports: Sequence[Report]) -> dict[tuple[JobId, int], str | None]:
+    """Per holder the newest progress; a holder may report more than once in one call."""
+    latest: dict[tuple[JobId, int], str | None] = {}
+    for report in reports:
+        holder = (report.job_id, report.token)
+        newest = None if report.progress is None else report.progress.text
+        latest[holder] = newest or latest.get(holder)
+    return latest
 
 
 def _order(job: Job) -> tuple[int, int]:

@@ -34,6 +34,14 @@ def next_positions(tables: Tables) -> sa.UpdateBase:
     )
 
 
+def known_places(tables: Tables) -> sa.Select[Any]:
+    """Id, position and creation of those of the given jobs that are stored."""
+    jobs = tables.jobs
+    return sa.select(jobs.c.id, jobs.c.position, jobs.c.created_at).where(
+        jobs.c.id.in_(given_ids())
+    )
+
+
 def eligible_jobs(tables: Tables, *, by_name: bool) -> sa.Select[Any]:
     """The first `limit` eligible jobs of a queue in the order to run them; `job_columns`."""
     jobs = tables.jobs
@@ -134,6 +142,7 @@ def move_job(tables: Tables) -> sa.UpdateBase:
             locked_until=sa.null(),
             blocked_by=sa.null(),
             started_at=unless_restart(jobs.c.started_at),
+            expires_at=unless_restart(jobs.c.expires_at),
             worker_id=unless_restart(jobs.c.worker_id),
             progress=unless_restart(jobs.c.progress),
             cancel_requested=sa.and_(jobs.c.cancel_requested, sa.not_(restarts)),

@@ -46,6 +46,19 @@ class RowWiseJobWrites(JobWrites):
 
     def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
         """See `JobWrites.add`."""
+        ids = id_list(job.id for job in jobs)
+        known = {row[0]: row for row in connection.execute(self._known, {"ids": ids})}
+        new = [job for job in jobs if job.id not in known] if known else jobs
+        stored = {job.id: job for job in self._insert(connection, new)}
+        for job in jobs:
+            if job.id in known:
+                _, position, created_at = known[job.id]
+                stored[job.id] = job.added(created_at, position)
+        return [stored[job.id] for job in jobs]
+
+    def _insert(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
+        if not jobs:
+            return []
         now = self._instants.read(connection)
         last = connection.scalar(self._next_positions, {"count": len(jobs)})
         first = (last or 0) - len(jobs) + 1
@@ -97,6 +110,12 @@ class RowWiseJobWrites(JobWrites):
         self._write(connection, fresh, standing, now)
         written = {transition.job_id for transition in fresh}
         return [now if transition.job_id in written else None for transition in transitions]
+
+    def apply_with_followers(
+        self, connection: sa.Connection, transitions: Sequence[Transition]
+    ) -> list[datetime | None]:
+        """See `JobWrites.apply_with_followers`; here `apply` leaves nothing undone."""
+        return self.apply(connection, transitions)
 
     def _write(
         self,
@@ -203,6 +222,10 @@ class RowWiseJobWrites(JobWrites):
     @cached_property
     def _next_positions(self) -> sa.UpdateBase:
         return statements.next_positions(self._tables)
+
+    @cached_property
+    def _known(self) -> sa.Select[Any]:
+        return statements.known_places(self._tables)
 
     @cached_property
     def _eligible(self) -> sa.Select[Any]:

@@ -73,6 +73,7 @@ def _make_jobs(schema: str | None, prefix: str) -> None:
         sa.Column("cancel_requested", sa.Boolean, nullable=False),
         sa.Column("cancel_reason", sa.Text),
         sa.Column("blocked_by", JobIdColumn),
+        sa.Column("followed", sa.Boolean, nullable=False),
         sa.Column("own_retention", sa.Boolean, nullable=False),
         sa.Column("remove_at", Instant),
         sa.Column("keep_newest", sa.Integer),

@@ -1,0 +1,250 @@
+"""The facade: one object that a program makes and opens."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.worker.worker_options import WorkerOptions
+from enfila.core.application.worker.worker_service import WorkerService
+from enfila.core.domain.duration import Duration
+from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
+from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.infrastructure.ioc.container import Container
+from enfila.infrastructure.queue.queue_service import QueueService
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+class Enfila:
+    """Queues and workers on one database.
+
+    Nothing is connected before `async with` (or `open`), where the tables are brought up to date.
+    Leaving it closes the workers (which finish their jobs), the queues and the database.
+
+    Args:
+        url: `sqlite:///jobs.db`, `postgresql://user@host/db`, or `memory://`. None takes all
+            settings from the environment (`ENFILA_DATABASE_URL`, …; see `Settings`).
+        clock: instants for rows and events; None for the database's clock.
+        schema: PostgreSQL schema of the tables, made when it is missing.
+        table_prefix: what the names of the tables begin with; `enfila_` when None.
+        auto_migrate: whether opening brings the tables up to date; otherwise old ones are refused.
+        pool_size: connections kept to a server.
+        synchronous: SQLite: FULL survives a power cut, NORMAL is faster.
+        notify: whether PostgreSQL's NOTIFY wakes the workers of other processes.
+        container: brings its own adapters; the other arguments are then left out.
+
+    Raises:
+        InvalidRequest: a wrong argument or setting.
+        DriverMissing: the database's driver is not installed; says what to install.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one independent setting
+        self,
+        url: str | None = None,
+        *,
+        clock: Clock | None = None,
+        schema: str | None = None,
+        table_prefix: str | None = None,
+        auto_migrate: bool | None = None,
+        pool_size: int | None = None,
+        synchronous: str | None = None,
+        notify: bool | None = None,
+        container: Container | None = None,
+    ) -> None:
+        given = {
+            "database_url": url,
+            "schema": schema,
+            "table_prefix": table_prefix,
+            "auto_migrate": auto_migrate,
+            "pool_size": pool_size,
+            "synchronous": synchronous,
+            "notify": notify,
+        }
+        chosen = {name: value for name, value in given.items() if value is not None}
+        self._container = container or _configured(chosen)
+        if container is not None and chosen:
+            raise InvalidRequest(
+                "container", ", ".join(chosen), "give either a container or settings, not both"
+            )
+        if clock is not None:
+            self._container.clock.override(clock)
+            self._container.row_clock.override(clock)
+        self._repository = self._container.job_repository()
+        self._queues: dict[str, QueueService[Any, Any]] = {}
+        self._workers: list[WorkerService[Any, Any]] = []
+        self._is_closed = False
+
+    @property
+    def repository(self) -> IJobRepository:
+        """Where the jobs are."""
+        return self._repository
+
+    @property
+    def container(self) -> Container:
+        """What this app is wired with."""
+        return self._container
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────
+
+    async def open(self) -> Self:
+        """Connects and brings the tables up to date. May be called twice.
+
+        Raises:
+            RepositoryUnavailable: the database cannot be reached; says where it was tried.
+            SchemaMismatch: the tables do not fit this enfila.
+        """
+        self._check_open()
+        await self._repository.open()
+        await self._container.wake_up().open()
+        loop = asyncio.get_running_loop()
+        for queue in self._queues.values():
+            queue.attach_loop(loop)
+        self._loop = loop
+        return self
+
+    async def close(self, grace: Duration | None = None) -> None:
+        """Closes workers, queues and database, in this order. May be called twice.
+
+        Args:
+            grace: how long running jobs may go on; None for each worker's own setting.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await asyncio.gather(*(worker.close(grace) for worker in self._workers))
+        await asyncio.gather(*(queue.close() for queue in self._queues.values()))
+        await self._container.wake_up().close()
+        await self._repository.close()
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await self.open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────
+
+    @overload
+    def queue(
+        self,
+        name: str,
+        *,
+        payload_type: type[P],
+        result_type: type[R],
+        default_job_options: JobOptions | None = None,
+        retention: RetentionPolicy | None = None,
+    ) -> AbstractQueue[P, R]: ...
+
+    @overload
+    def queue(
+        self,
+        name: str,
+        *,
+        payload_type: type[P],
+        default_job_options: JobOptions | None = None,
+        retention: RetentionPolicy | None = None,
+    ) -> AbstractQueue[P, Any]: ...
+
+    @overload
+    def queue(
+        self,
+        name: str,
+        *,
+        payload_type: None = None,
+        result_type: Any = None,
+        default_job_options: JobOptions | None = None,
+        retention: RetentionPolicy | None = None,
+    ) -> AbstractQueue[Any, Any]: ...
+
+    def queue(self, name: str, **options: Any) -> AbstractQueue[Any, Any]:
+        """The queue with this name; always the same object, so that its listeners hear all.
+
+        Args:
+            name: 1 to 255 characters.
+            payload_type: payloads are validated against it and rebuilt in it; None for plain JSON.
+            result_type: the same for results.
+            default_job_options: for what a job's own options leave out.
+            retention: how long finished jobs are kept.
+
+        Raises:
+            InvalidRequest: a wrong argument, or options for a queue that this app has made before.
+        """
+        self._check_open()
+        if name in self._queues:
+            if any(value is not None for value in options.values()):
+                raise InvalidRequest(
+                    "queue", name, "it exists in this app: give its options where it is made first"
+                )
+            return self._queues[name]
+        queue = self._container.queue(name, **options)
+        self._queues[queue.name] = queue
+        return queue
+
+    def worker(
+        self,
+        queue: AbstractQueue[P, R] | str,
+        processor: Any,
+        options: WorkerOptions | None = None,
+    ) -> WorkerService[P, R]:
+        """A worker for a queue; `async with worker:` or `await worker.run()` starts it.
+
+        Args:
+            queue: the queue, or its name.
+            processor: an async or plain function of one argument, the job; or a mapping from job
+                names to such functions.
+            options: concurrency, locks, timeouts, and so on.
+        """
+        self._check_open()
+        served = self.queue(queue) if isinstance(queue, str) else queue
+        worker: WorkerService[P, R] = self._container.worker(served, processor, options)
+        self._workers.append(worker)
+        return worker
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise AlreadyClosed("this app")
+
+
+async def migrate(url: str, *, schema: str | None = None, table_prefix: str = "enfila_") -> None:
+    """Brings the tables of a database up to date, for programs with `auto_migrate=False`.
+
+    Any number of processes may do so at the same time.
+    """
+    app = Enfila(url, schema=schema, table_prefix=table_prefix, auto_migrate=True)
+    try:
+        await app.repository.open()
+    finally:
+        await app.close()
+
+
+def _configured(chosen: dict[str, Any]) -> Container:
+    """A container with the given settings; without a URL the rest comes from the environment."""
+    container = Container()
+    if "database_url" not in chosen:
+        # pydantic-settings is loaded only by programs that are configured this way.
+        from enfila.settings import load_settings  # noqa: PLC0415
+
+        settings = load_settings()
+        container.config.from_dict(
+            settings.model_dump(exclude={"schema_name"}) | {"schema": settings.schema_name}
+        )
+    container.config.from_dict(chosen)
+    return container
+
+

@@ -1,0 +1,64 @@
+"""Hints within one process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from enfila.core.application.ports.wake_up import Hint, WakeUp
+
+
+class InProcessWakeUp(WakeUp):
+    """Sets the events of this process's listeners; knows of no other process.
+
+    The default of a queue, and the near half of every wake-up that crosses processes: such a one
+    extends `hint` to tell the others and calls `arrived` for what they tell. Listeners may be on
+    any loop, `hint` and `arrived` may be called from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: dict[tuple[str, Hint], dict[asyncio.Event, asyncio.AbstractEventLoop]] = {}
+        self._lock = threading.Lock()
+
+    def hint(self, queue: str, hint: Hint) -> None:
+        self.arrived(queue, hint)
+
+    def arrived(self, queue: str, hint: Hint) -> None:
+        """Sets the events of everyone in this process who listens for this."""
+        if (queue, hint) not in self._listeners:
+            return
+        with self._lock:
+            listeners = list(self._listeners.get((queue, hint), {}).items())
+        for event, loop in listeners:
+            _set_on(loop, event)
+
+    def listen(self, queue: str, hint: Hint) -> asyncio.Event:
+        event = asyncio.Event()
+        with self._lock:
+            listeners = self._listeners.setdefault((queue, hint), {})
+            listeners[event] = asyncio.get_running_loop()
+        return event
+
+    def ignore(self, queue: str, hint: Hint, event: asyncio.Event) -> None:
+        with self._lock:
+            listeners = self._listeners.get((queue, hint), {})
+            listeners.pop(event, None)
+            if not listeners:
+                self._listeners.pop((queue, hint), None)
+
+    @property
+    def listened_to(self) -> frozenset[tuple[str, Hint]]:
+        """What somebody in this process listens for: only that need be fetched from elsewhere."""
+        with self._lock:
+            return frozenset(self._listeners)
+
+
+def _set_on(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    if loop is asyncio._get_running_loop():  # noqa: SLF001 - the documented one raises without a loop
+        event.set()
+        return
+    try:
+        loop.call_soon_threadsafe(event.set)
+    except RuntimeError:
+        # The listener's loop was closed without `ignore`: nobody is left to be told.
+        return

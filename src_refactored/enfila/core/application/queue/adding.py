@@ -1,0 +1,145 @@
+"""How new jobs get into a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from enfila.core.application.group_commit import GroupCommit
+from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.job_repository import (
+    Added,
+    CallersTransaction,
+    IJobRepository,
+)
+from enfila.core.application.ports.wake_up import Hint
+from enfila.core.application.queue.announcer import Place
+from enfila.core.application.queue.announcing import events_of_addition
+from enfila.core.application.queue.audience import Audience
+from enfila.core.application.queue.new_job import NewJob
+from enfila.core.application.queue.payload_codec import PayloadCodec
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.identity import JobId, JobIds
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
+from enfila.core.domain.queue import name as checked_name
+
+MOST_IN_A_GROUP: Final = 1_000
+
+# One source for the whole process, so that ids rise across its queues too.
+_ids = JobIds()
+
+
+class Adding:
+    """Makes jobs and stores them: alone with those of concurrent callers, or as a set.
+
+    Args:
+        queue: its name.
+        repository: where jobs are stored.
+        codec: turns payloads into documents.
+        defaults: for what a job's own options leave out.
+        audience: who is told.
+        clock: for ids, and for whether a job is delayed.
+        defer: has something called, on whatever loop the queue lives, from any thread.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        repository: IJobRepository,
+        *,
+        codec: PayloadCodec,
+        defaults: JobOptions | None,
+        audience: Audience,
+        clock: Clock,
+        defer: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._queue = queue
+        self._repository = repository
+        self._codec = codec
+        self._defaults = _options("default_job_options", defaults) or DEFAULT_OPTIONS
+        self._audience = audience
+        self._clock = clock
+        self._defer = defer
+        self._group = GroupCommit(
+            self.add_together, limit=MOST_IN_A_GROUP, name=f"enfila adds to {queue}"
+        )
+
+    def make(self, new: NewJob) -> Job:
+        """The job that is meant, not stored yet.
+
+        Raises:
+            InvalidRequest: its name, payload or options are wrong.
+        """
+        given = _options("options", new.options)
+        now = self._clock.now()
+        return Job.new(
+            _ids.next(now),
+            self._queue,
+            checked_name("name", new.name),
+            self._codec.write_payload(new.payload),
+            self._defaults if given is None else given.over(self._defaults),
+            now,
+        )
+
+    async def add(self, job: Job) -> Added:
+        """Stores one job, in one statement with those that other callers add meanwhile."""
+        return await self._group.submit(job)
+
+    async def add_together(self, jobs: Sequence[Job]) -> list[Added]:
+        """Stores jobs, all or none."""
+        if not jobs:
+            return []
+        with self._audience.announcer.place(job.id for job in jobs) as place:
+            added = await self._repository.add(jobs)
+            self._tell(added, place)
+        self._wake_workers()
+        return added
+
+    async def add_within(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
+        """Stores jobs inside the caller's transaction; tells of them after its commit."""
+        if not jobs:
+            return []
+        added = await self._repository.add_within(jobs, transaction)
+        self._tell_after_commit(added, transaction)
+        return added
+
+    def add_within_sync(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
+        """As `add_within`, for code without an event loop."""
+        added = self._repository.add_within_sync(jobs, transaction)
+        self._tell_after_commit(added, transaction)
+        return added
+
+    async def close(self) -> None:
+        """Waits until everything that was handed in is stored."""
+        await self._group.close()
+
+    def _tell_after_commit(self, added: Sequence[Added], transaction: CallersTransaction) -> None:
+        def committed() -> None:
+            with self._audience.announcer.place(_new_ones(added)) as place:
+                self._tell(added, place)
+            self._wake_workers()
+
+        self._repository.after_commit(transaction, lambda: self._defer(committed))
+
+    def _wake_workers(self) -> None:
+        self._audience.drained.arm()
+        self._audience.hint(Hint.JOBS)
+
+    def _tell(self, added: Sequence[Added], place: Place) -> None:
+        emitter = self._audience.emitter
+        if emitter.is_heard:
+            for each in added:
+                if not each.is_duplicate:
+                    for event in events_of_addition(each.job, emitter.has_listeners):
+                        place.tell(event)
+
+
+def _new_ones(added: Iterable[Added]) -> list[JobId]:
+    return [each.job.id for each in added if not each.is_duplicate]
+
+
+def _options(field: str, options: JobOptions | None) -> JobOptions | None:
+    if options is not None and not isinstance(options, JobOptions):
+        raise InvalidRequest(field, options, "give JobOptions(…) or None")
+    return options

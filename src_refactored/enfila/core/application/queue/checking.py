@@ -1,0 +1,41 @@
+"""What callers ask for, checked before anything is done."""
+
+from __future__ import annotations
+
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.failure import JobError, storable
+from enfila.core.domain.job.state import JobState
+
+
+def checked_state(state: JobState | str) -> JobState:
+    """The state that is named. `InvalidRequest` if there is none of that name."""
+    try:
+        return JobState(state)
+    except ValueError:
+        raise InvalidRequest("state", state, f"give one of {', '.join(JobState)}") from None
+
+
+def checked_final_state(state: JobState | str) -> JobState:
+    """The final state that is named. `InvalidRequest` for all others."""
+    checked = checked_state(state)
+    if not checked.is_final:
+        raise InvalidRequest("state", checked.value, "give completed, failed or cancelled")
+    return checked
+
+
+def checked_count(field: str, value: int, *, lowest: int = 0) -> int:
+    """A whole number of at least `lowest`. `InvalidRequest` for all others."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+        raise InvalidRequest(field, value, f"give a whole number of {lowest} or more")
+    return value
+
+
+def job_error(error: BaseException | JobError | str) -> JobError:
+    """The error of a failed attempt, however it was given."""
+    match error:
+        case JobError():
+            return error
+        case BaseException():
+            return JobError.of(error)
+        case _:
+            return JobError("Error", storable(str(error)))

@@ -1,0 +1,29 @@
+"""What the running jobs of a worker may ask of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from enfila.core.application.worker.active_job import RunDesk
+from enfila.core.application.worker.lock_renewal import LockRenewal
+from enfila.core.application.worker.reports import ReportDesk
+from enfila.core.application.worker.run import Run
+from enfila.core.domain.errors import LockLost
+from enfila.core.domain.json_document import JsonDocument
+
+
+class WorkerDesk(RunDesk):
+    """Hands the wishes of running jobs to the parts of the worker that fulfil them."""
+
+    def __init__(self, reports: ReportDesk, renewal: LockRenewal) -> None:
+        self._reports = reports
+        self._renewal = renewal
+
+    async def report(
+        self, run: Run, *, progress: JsonDocument | None = None, line: str | None = None
+    ) -> None:
+        await self._reports.submit(run, progress=progress, line=line)
+
+    async def extend_lock(self, run: Run, length: timedelta) -> None:
+        if not await self._renewal.extend(run, length):
+            raise LockLost(run.job.id, run.job.token)

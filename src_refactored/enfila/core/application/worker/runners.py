@@ -1,0 +1,243 @@
+"""The slots of a worker, and the tasks that run jobs in them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, cast
+
+from enfila.core.application.tasks import OwnedTasks
+from enfila.core.application.worker.execution import Execution
+from enfila.core.application.worker.interrupter import Interrupter
+from enfila.core.application.worker.outage import ErrorReport
+from enfila.core.application.worker.run import Cause, HeldRuns, Interruption, Run, Stage
+from enfila.core.application.worker.settlement import Settlement
+from enfila.core.domain.errors import HandlerError
+from enfila.core.domain.job.outcome import Outcome, Released
+
+_SLICE: Final = 0.002
+"""Seconds after which a runner whose handlers never wait lets others have the event loop."""
+_LAST_CHANCE: Final = 0.1
+"""Seconds for handlers that were given up to end when the worker closes."""
+
+
+class Runners:
+    """Runs ready jobs, at most `concurrency` at a time.
+
+    A runner is a task that goes from one ready job to the next, which spares a task per job. It is
+    replaced by a new one when a handler leaves traces in it: a pending cancellation, or changed
+    context variables, which the next job must not see. A handler that does not end after its
+    cancellation keeps its task but loses its slot.
+
+    Args:
+        when_low: told when few jobs are ready.
+        on_lapsed: told of a run that cannot start because its lock has run out.
+        is_alive: false when the event loop is being torn down, so that nothing may be begun.
+        report: told of handlers that do not end.
+        name: for the tasks.
+
+    Attributes:
+        ended: how many runs have ended so far.
+        low_water: few are so many or less.
+    """
+
+    def __init__(
+        self,
+        held: HeldRuns,
+        execution: Execution,
+        settlement: Settlement,
+        interrupter: Interrupter,
+        *,
+        concurrency: int,
+        when_low: Callable[[], None],
+        on_lapsed: Callable[[Run], None],
+        is_alive: Callable[[], bool],
+        report: ErrorReport,
+        name: str,
+    ) -> None:
+        self.ended = 0
+        self.low_water = 0
+        self._held = held
+        self._execution = execution
+        self._settlement = settlement
+        self._concurrency = concurrency
+        self._when_low = when_low
+        self._on_lapsed = on_lapsed
+        self._is_alive = is_alive
+        self._report = report
+        self._name = name
+        self._interrupter = interrupter
+        self._tasks = OwnedTasks()
+        self._slots: set[asyncio.Task[None]] = set()
+        self._abandoned: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._context: contextvars.Context | None = None
+        interrupter.when_overdue(self._abandon)
+
+    @property
+    def concurrency(self) -> int:
+        """How many jobs may run at the same time."""
+        return self._concurrency
+
+    @concurrency.setter
+    def concurrency(self, value: int) -> None:
+        self._concurrency = value
+        self.dispatch()
+        self._when_low()
+
+    @property
+    def busy(self) -> int:
+        """How many slots are taken."""
+        return len(self._slots)
+
+    def dispatch(self) -> None:
+        """Starts runners for what is ready, as far as there are free slots."""
+        free = self._concurrency - len(self._slots)
+        for _ in range(min(free, len(self._held.ready))):
+            if self._settlement.is_full:
+                return
+            # The context of whoever fetched the first jobs, and not that of a handler.
+            self._context = self._context or contextvars.copy_context()
+            self._idle.clear()
+            self._slots.add(
+                self._tasks.spawn(self._work(), name=self._name, context=self._context.copy())
+            )
+
+    def interrupt_all(self, interruption: Interruption) -> None:
+        """Stops everything that runs."""
+        for run in self._held:
+            if run.stage is Stage.RUNNING:
+                self._interrupter.interrupt(run, interruption)
+
+    def give_back(self) -> None:
+        """Releases what is ready, so that other workers can run it."""
+        while self._held.ready:
+            run = self._held.ready.popleft()
+            interruption = run.interruption or Interruption(Cause.SHUTDOWN, "given back unstarted")
+            self._settlement.hand_over(
+                run, self._execution.outcome_of_interruption(run, interruption)
+            )
+
+    def runs_in(self, task: asyncio.Task[object] | None) -> bool:
+        """Whether this task is one of the runners."""
+        return task in self._slots or task in self._abandoned
+
+    async def until_idle(self) -> None:
+        """Waits until every slot is free."""
+        while self._slots:
+            await self._idle.wait()
+
+    async def close(self) -> None:
+        """Lets go of the tasks whose handlers did not end when they were told to."""
+        for task in self._abandoned:
+            task.cancel()
+        if self._abandoned:
+            _ = await asyncio.wait(self._abandoned, timeout=_LAST_CHANCE)
+        for task in self._abandoned:
+            # `asyncio.run` waits at its end for every task it knows of: these might never end.
+            asyncio.tasks._unregister_task(task)  # noqa: SLF001 - documented under "Extending"
+
+    # ── one runner ───────────────────────────────────────────────────────────────────────────
+
+    async def _work(self) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        clean = contextvars.copy_context()
+        try:
+            slice_ends = monotonic() + _SLICE
+            while (run := self._next()) is not None:
+                await self._run(run, task)
+                if not self._may_go_on(run, task) or contextvars.copy_context() != clean:
+                    break
+                if monotonic() > slice_ends:
+                    await asyncio.sleep(0)
+                    slice_ends = monotonic() + _SLICE
+        finally:
+            self._abandoned.discard(task)
+            self._leave(task)
+
+    def _next(self) -> Run | None:
+        ready = self._held.ready
+        while ready and len(self._slots) <= self._concurrency and not self._settlement.is_full:
+            run = ready.popleft()
+            if self._may_start(run):
+                run.stage = Stage.RUNNING
+                return run
+            self._end(run)
+        return None
+
+    def _may_start(self, run: Run) -> bool:
+        job = run.job
+        if job.cancel_requested:
+            reason = job.cancel_reason or "cancelled by request"
+            self._interrupter.interrupt(run, Interruption(Cause.REQUESTED, reason))
+        elif run.lock_ends <= monotonic():
+            self._on_lapsed(run)
+        return run.interruption is None
+
+    async def _run(self, run: Run, task: asyncio.Task[None]) -> None:
+        run.task = task
+        try:
+            outcome = await self._execution.run(run)
+        except BaseException:
+            # Ctrl-C, or the loop is being torn down: the job goes back if that can still be said.
+            self._settle(run, Released())
+            raise
+        self._settle(run, outcome)
+
+    def _may_go_on(self, run: Run, task: asyncio.Task[None]) -> bool:
+        """Whether the handler left the task as it found it."""
+        if not task.cancelling():
+            return True
+        if run.interruption is None:
+            raise asyncio.CancelledError  # somebody else cancelled the runner itself
+        return False
+
+    def _settle(self, run: Run, outcome: Outcome | None) -> None:
+        """Hands over the outcome of a run, unless it was given up and this comes too late."""
+        if run.stage is Stage.ENDED:
+            return
+        run.task = None
+        if run.overdue is not None:
+            run.overdue.cancel()
+        self.ended += 1
+        self._settlement.hand_over(run, outcome)
+        if len(self._held.ready) <= self.low_water:
+            self._when_low()
+
+    def _end(self, run: Run) -> None:
+        """Settles an interrupted run without its handler."""
+        if run.interruption is not None:
+            self._settle(run, self._execution.outcome_of_interruption(run, run.interruption))
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        self._slots.discard(task)
+        if not self._slots:
+            self._idle.set()
+        if self._is_alive():
+            self.dispatch()
+            self._when_low()
+
+    # ── handlers that do not end ─────────────────────────────────────────────────────────────
+
+    def _abandon(self, run: Run) -> None:
+        interruption, task = run.interruption, run.task
+        if interruption is None or task is None:
+            return
+        if interruption.cause is not Cause.TIMED_OUT or run.thread is None:
+            self._report(
+                HandlerError(
+                    f"the handler of {run.job.name!r} {run.job.id} ignores that it is cancelled"
+                ),
+                "cancelling a job",
+            )
+        if run.thread is not None:
+            # The runner is free again; the thread's late answer is dropped.
+            run.thread.cancel()
+            return
+        self._end(run)
+        task.cancel()
+        self._abandoned.add(task)
+        self._leave(task)

@@ -1,0 +1,264 @@
+"""The worker: it takes jobs from a queue and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from enum import Enum, auto
+from types import TracebackType
+from typing import Final, Generic, Self, TypeVar, cast
+
+from enfila.core.application.emitter import Emitter
+from enfila.core.application.ports.clock import Clock
+from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.system_clock import SystemClock
+from enfila.core.application.tasks import OwnedTasks
+from enfila.core.application.worker.parts import WorkerParts
+from enfila.core.application.worker.processor import Processor, ProcessorLike
+from enfila.core.application.worker.shutdown import SIGNALS
+from enfila.core.application.worker.voice import WorkerVoice
+from enfila.core.application.worker.worker_options import WorkerOptions, check_concurrency
+from enfila.core.domain.duration import ZERO, Duration, duration
+from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning
+from enfila.core.domain.events import WORKER_EVENTS
+from enfila.core.domain.job.identity import WorkerId, new_worker_id
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+class _Mode(Enum):
+    """Where a worker is in its life."""
+
+    NEW = auto()
+    RUNNING = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+_NEXT: Final = {
+    _Mode.NEW: (_Mode.RUNNING, _Mode.CLOSED),
+    _Mode.RUNNING: (_Mode.CLOSING,),
+    _Mode.CLOSING: (_Mode.CLOSED,),
+    _Mode.CLOSED: (),
+}
+
+
+class WorkerService(Emitter, Generic[P, R]):
+    """Service: runs the jobs of a queue with a processor, and an emitter of what it does.
+
+    Its events are the `worker.*` ones of `enfila.core.domain.events`. `async with worker:` runs it
+    beside; `await worker.run()` runs it until it is closed or the process is asked to end. A worker
+    runs once: make a new one to start again.
+
+    An outage of the database ends nothing: the worker reports `worker.error` once, tries again with
+    growing waits, and goes on by itself.
+
+    Args:
+        queue: where the jobs come from.
+        processor: an async function (runs on the event loop) or a plain one (runs in a thread) of
+            one argument, the job; or a mapping from job names to such functions, and then only jobs
+            with these names are taken.
+        options: the settings; the defaults of `WorkerOptions` when None.
+        clock: gives the instants of the worker's own events.
+        random: random numbers in [0, 1), for jitter.
+
+    Raises:
+        InvalidRequest: the processor cannot be called with a job.
+    """
+
+    def __init__(
+        self,
+        queue: AbstractQueue[P, R],
+        processor: ProcessorLike[P, R],
+        options: WorkerOptions | None = None,
+        *,
+        clock: Clock | None = None,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        super().__init__(WORKER_EVENTS)
+        self.id: Final[WorkerId] = new_worker_id()
+        self.queue: Final = queue
+        self.options: Final = options or WorkerOptions()
+        self._voice = WorkerVoice(self, queue.name, self.id, clock or SystemClock())
+        self._parts = WorkerParts(
+            queue,
+            self,
+            Processor(processor, queue),
+            self.options,
+            worker_id=self.id,
+            voice=self._voice,
+            chance=random,
+            on_fault=self._on_fault,
+        )
+        self._mode = _Mode.NEW
+        self._tasks = OwnedTasks()
+        self._closed = asyncio.Event()
+        self._grace: asyncio.TimerHandle | None = None
+        self._fault: BaseException | None = None
+        self._stop_hearing: list[Callable[[], None]] = []
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._mode in (_Mode.RUNNING, _Mode.CLOSING)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it takes no jobs for the time being."""
+        return self._parts.intake.is_paused
+
+    @property
+    def active_count(self) -> int:
+        """How many jobs it runs at this moment."""
+        return self._parts.runners.busy
+
+    @property
+    def concurrency(self) -> int:
+        """How many jobs may run at the same time. May be set at any time; none is stopped by it."""
+        return self._parts.runners.concurrency
+
+    @concurrency.setter
+    def concurrency(self, value: int) -> None:
+        self._parts.set_concurrency(check_concurrency(value))
+
+    # ── control ──────────────────────────────────────────────────────────────────────────────
+
+    def pause(self) -> None:
+        """Takes no more jobs until `resume`; what runs goes on. Other workers are not concerned."""
+        self._parts.intake.pause()
+        self._parts.runners.give_back()
+
+    def resume(self) -> None:
+        """Takes jobs again."""
+        self._parts.intake.resume()
+
+    async def start(self) -> None:
+        """Begins to take jobs, and returns; `close` ends it.
+
+        Raises:
+            AlreadyRunning: it was started before.
+            AlreadyClosed: it, or its queue, was closed.
+        """
+        self._check_may_enter(_Mode.RUNNING)
+        if self.options.maintenance is not None:
+            self.queue.start_maintenance(self.options.maintenance)
+        self._enter(_Mode.RUNNING)
+        self._stop_hearing = [
+            self.report_errors_to(self._voice.error),
+            self.queue.report_errors_to(self._voice.error),
+        ]
+        self._parts.start()
+        self._voice.ready()
+
+    async def run(self) -> None:
+        """Takes and runs jobs until `close`, or until SIGTERM or Ctrl-C (see `WorkerOptions`).
+
+        The first signal is a `close()`, the second one hurries it: `close(grace=0)`. Cancelling the
+        caller is a `close(grace=0)` too.
+
+        Raises:
+            AlreadyRunning: it was started before.
+            AlreadyClosed: it, or its queue, was closed.
+        """
+        await self.start()
+        with contextlib.ExitStack() as stack:
+            if self.options.handle_signals:
+                stack.enter_context(SIGNALS.listening(self._on_signal))
+            try:
+                await self._closed.wait()
+            except asyncio.CancelledError:
+                await self.close(grace=0)
+                raise
+        if self._fault is not None:
+            raise self._fault
+
+    async def close(self, grace: Duration | None = None) -> None:
+        """Takes nothing new, waits for what runs, and ends. Idempotent.
+
+        What was fetched and not started goes back at once. What still runs after `grace` is
+        cancelled and goes back too; that costs no attempt. The outcomes are written; if the
+        database is away, that is given up after a few seconds and reported. All callers wait for
+        the same shutdown; one with a shorter grace hurries it. Called by a handler or listener of
+        this worker, it returns at once, for it would wait for its own caller.
+
+        Args:
+            grace: how long to wait for running jobs; None for the one of the options.
+        """
+        length = duration("grace", self.options.grace if grace is None else grace)
+        if self._mode is _Mode.NEW:
+            self._enter(_Mode.CLOSED)
+            self._closed.set()
+            return
+        self._begin_to_close(length)
+        caller = asyncio.current_task()
+        if not self._parts.runners.runs_in(caller) and caller not in self._waiting:
+            await self._closed.wait()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        await self.close(grace=ZERO if is_cancelled else None)
+
+    # ── closing ──────────────────────────────────────────────────────────────────────────────
+
+    def _begin_to_close(self, grace: timedelta) -> None:
+        if self._mode is _Mode.CLOSED:
+            return
+        if self._mode is _Mode.RUNNING:
+            self._enter(_Mode.CLOSING)
+            self._parts.take_nothing_more()
+            _ = self._tasks.spawn(self._shut_down(), name=f"enfila {self.queue.name} shutdown")
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + grace.total_seconds()
+        if self._grace is None or ends < self._grace.when():
+            if self._grace is not None:
+                self._grace.cancel()
+            self._grace = loop.call_at(ends, self._parts.stop_runs)
+
+    async def _shut_down(self) -> None:
+        try:
+            await self._parts.finish()
+        finally:
+            if self._grace is not None:
+                self._grace.cancel()
+            self._enter(_Mode.CLOSED)
+            self._voice.closed()
+            await self.wait_for_listeners()
+            for stop in self._stop_hearing:
+                stop()
+            self._closed.set()
+
+    def _on_signal(self) -> None:
+        is_first = self._mode is _Mode.RUNNING
+        self._begin_to_close(cast("timedelta", self.options.grace) if is_first else ZERO)
+
+    def _on_fault(self, error: BaseException) -> None:
+        self._voice.error(error, "running the worker")
+        self._fault = self._fault or error
+        self._begin_to_close(cast("timedelta", self.options.grace))
+
+    # ── the mode ─────────────────────────────────────────────────────────────────────────────
+
+    def _enter(self, mode: _Mode) -> None:
+        self._check_may_enter(mode)
+        self._mode = mode
+
+    def _check_may_enter(self, mode: _Mode) -> None:
+        if mode in _NEXT[self._mode]:
+            return
+        what = f"the worker {self.id} of queue {self.queue.name!r}"
+        raise AlreadyRunning(what) if self._mode is _Mode.RUNNING else AlreadyClosed(what)

@@ -1,0 +1,62 @@
+"""Which adapter serves which URL. An adapter is imported only when it is chosen."""
+
+from __future__ import annotations
+
+from enfila.core.application.in_process_wake_up import InProcessWakeUp
+from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.ports.wake_up import WakeUp
+
+
+def make_repository(  # noqa: PLR0913 - each is one independent setting
+    url: str,
+    *,
+    clock: Clock | None,
+    schema: str | None,
+    table_prefix: str,
+    auto_migrate: bool,
+    pool_size: int,
+    synchronous: str,
+) -> IJobRepository:
+    """The repository for a URL; nothing is connected yet.
+
+    Raises:
+        InvalidRequest: a database that enfila does not know, or a wrong setting.
+        DriverMissing: the database's driver is not installed.
+    """
+    if url.startswith("memory:"):
+        from enfila.infrastructure.persistence.memory import InMemoryJobRepository  # noqa: PLC0415
+
+        return InMemoryJobRepository(clock=clock)
+    from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository  # noqa: PLC0415
+
+    return SqlAlchemyJobRepository(
+        url,
+        clock=clock,
+        schema=schema,
+        table_prefix=table_prefix,
+        auto_migrate=auto_migrate,
+        pool_size=pool_size,
+        synchronous=synchronous,
+    )
+
+
+def make_wake_up(repository: IJobRepository, *, notify: bool) -> WakeUp:
+    """The wake-up that reaches the other processes of this repository, if there can be any.
+
+    Args:
+        notify: whether PostgreSQL's NOTIFY may be used; without it other processes poll.
+    """
+    from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository  # noqa: PLC0415
+
+    if not isinstance(repository, SqlAlchemyJobRepository):
+        return InProcessWakeUp()
+    if repository.url.get_backend_name() == "sqlite":
+        from enfila.infrastructure.wake_up.sqlite_wake_up import SqliteWakeUp  # noqa: PLC0415
+
+        return SqliteWakeUp(repository.file)
+    if not notify:
+        return InProcessWakeUp()
+    from enfila.infrastructure.wake_up.postgresql_wake_up import PostgresWakeUp  # noqa: PLC0415
+
+    return PostgresWakeUp(repository.url, repository.installation)

@@ -1,0 +1,60 @@
+"""The container: a default for every port, each of which can be overridden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dependency_injector import containers, providers
+
+from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.ports.wake_up import WakeUp
+from enfila.core.application.system_clock import SystemClock
+from enfila.core.application.worker.worker_service import WorkerService
+from enfila.infrastructure.ioc.adapters import make_repository, make_wake_up
+from enfila.infrastructure.queue.queue_service import QueueService
+
+
+class Container(containers.DeclarativeContainer):
+    """Ports and their adapters.
+
+    `container.config` has the keys of `Settings`: `container.config.database_url.from_value(…)`.
+    In tests: `container.job_repository.override(InMemoryJobRepository())`; everything else follows.
+
+    Attributes:
+        clock: a machine clock; overridden, it also dates the rows.
+        job_repository: one for the container's life.
+        wake_up: what fits the repository.
+        queue: `container.queue("email", default_job_options=…)` makes a `QueueService`.
+        worker: `container.worker(queue, processor, options)` makes a `WorkerService`.
+    """
+
+    config = providers.Configuration(
+        default={
+            "database_url": "sqlite:///enfila.db",
+            "schema": None,
+            "table_prefix": "enfila_",
+            "auto_migrate": True,
+            "pool_size": 5,
+            "synchronous": "FULL",
+            "notify": True,
+        }
+    )
+    clock = providers.Singleton(SystemClock)
+    row_clock = providers.Object(None)
+    job_repository: providers.Provider[IJobRepository] = providers.Singleton(
+        make_repository,
+        config.database_url,
+        clock=row_clock,
+        schema=config.schema,
+        table_prefix=config.table_prefix,
+        auto_migrate=config.auto_migrate,
+        pool_size=config.pool_size,
+        synchronous=config.synchronous,
+    )
+    wake_up: providers.Provider[WakeUp] = providers.Singleton(
+        make_wake_up, job_repository, notify=config.notify
+    )
+    queue: providers.Provider[QueueService[Any, Any]] = providers.Factory(
+        QueueService, repository=job_repository, wake_up=wake_up, clock=clock
+    )
+    worker: providers.Provider[WorkerService[Any, Any]] = providers.Factory(WorkerService)

@@ -1,0 +1,59 @@
+"""What the parts of the repository share."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+
+from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.job_reader import LogLine
+from enfila.core.domain.job.attempt import Attempt
+from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.worker import WorkerInfo
+from enfila.infrastructure.persistence.memory.deduplication_keys import DeduplicationKeys
+from enfila.infrastructure.persistence.memory.job_table import JobTable
+
+
+@dataclass(slots=True)
+class Store:
+    """The data of one repository.
+
+    Attributes:
+        numbers: one for each job that is added.
+        records: the runs that transitions told of, per job, in the order in which they ended.
+        logs: the log lines per job, in the order in which they were written.
+        queues: the names of the queues that have been used, and whether each is paused.
+    """
+
+    clock: Clock
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    jobs: JobTable = field(default_factory=JobTable)
+    keys: DeduplicationKeys = field(default_factory=DeduplicationKeys)
+    records: defaultdict[JobId, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
+    logs: defaultdict[JobId, list[LogLine]] = field(default_factory=lambda: defaultdict(list))
+    queues: dict[str, bool] = field(default_factory=dict)
+    workers: dict[WorkerId, WorkerInfo] = field(default_factory=dict)
+
+    def standing(self, job_id: JobId, state: JobState, token: LockToken) -> Job | None:
+        """The job, if it is still in this state under this token."""
+        job = self.jobs.get(job_id)
+        return job if job is not None and (job.state, job.token) == (state, token) else None
+
+    def remove(self, jobs: Collection[Job], now: datetime) -> None:
+        """Removes jobs with all that belongs to them; what was blocked by them no longer is."""
+        for job in jobs:
+            self.jobs.delete(job.id)
+            self.records.pop(job.id, None)
+            self.logs.pop(job.id, None)
+        for job in jobs:
+            self.unblock_followers(job.id, now)
+
+    def unblock_followers(self, job_id: JobId, now: datetime) -> None:
+        """Moves the jobs that were blocked by this one, which is final or gone."""
+        for follower in self.jobs.behind(job_id):
+            self.jobs.put(follower.after(follower.unblock(now), now))

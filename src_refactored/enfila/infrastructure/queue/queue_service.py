@@ -1,0 +1,364 @@
+"""The queue over any job repository."""
+
+from __future__ import annotations
+
+import asyncio
+import random as randomness
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from enfila.core.application.in_process_wake_up import InProcessWakeUp
+from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.job_repository import (
+    Added,
+    CallersTransaction,
+    Claim,
+    IJobRepository,
+    Report,
+)
+from enfila.core.application.ports.wake_up import Hint, WakeUp
+from enfila.core.application.queue.abstract_queue import AbstractQueue, P, R
+from enfila.core.application.queue.checking import (
+    checked_count,
+    checked_final_state,
+    checked_state,
+    job_error,
+)
+from enfila.core.application.queue.desk import Desk
+from enfila.core.application.queue.job_handle import JobHandle
+from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.application.queue.new_job import NewJob, NewJobLike, new_job
+from enfila.core.application.queue.payload_codec import Annotation, PayloadCodec
+from enfila.core.application.queue.queue_parts import QueueParts
+from enfila.core.application.queue.reports import log_line, progress_document
+from enfila.core.application.system_clock import SystemClock
+from enfila.core.domain.duration import Duration, duration
+from enfila.core.domain.errors import (
+    AlreadyClosed,
+    JobNotFound,
+    LockLost,
+    Unrecoverable,
+)
+from enfila.core.domain.job.failure import JobError
+from enfila.core.domain.job.identity import JobId, WorkerId, job_id as checked_id
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.lock import Extension, Lock
+from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.outcome import Completed, Failed, Outcome
+from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.json_document import LARGEST_DOCUMENT, Json, JsonDocument
+from enfila.core.domain.queue import QueueCounts, name as checked_name
+from enfila.core.domain.worker import WorkerInfo
+
+T = TypeVar("T")
+
+
+class QueueService(AbstractQueue[P, R]):
+    """`AbstractQueue` over any `IJobRepository`.
+
+    Makes nothing happen before it is used: no task, no connection. What it writes runs in tasks of
+    its own, so that a cancelled caller cuts nothing in the middle.
+
+    Args:
+        name: 1 to 255 characters.
+        repository: where the jobs are; shared, and not closed with the queue.
+        default_job_options: for what a job's own options leave out.
+        retention: how long finished jobs are kept; None leaves it to the maintenance's options.
+        payload_type: what pydantic's `TypeAdapter` takes; None for plain JSON.
+        result_type: the same for results.
+        wake_up: shared with the workers of this database; within this object when None.
+        clock: for ids and events; the rows have the repository's.
+        random: a number in [0, 1) for jitter.
+        payload_limit: the most bytes of one payload or result as JSON text.
+
+    Raises:
+        InvalidRequest: one of them is wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        repository: IJobRepository,
+        *,
+        default_job_options: JobOptions | None = None,
+        retention: RetentionPolicy | None = None,
+        payload_type: Annotation = None,
+        result_type: Annotation = None,
+        wake_up: WakeUp | None = None,
+        clock: Clock | None = None,
+        random: Callable[[], float] = randomness.random,
+        payload_limit: int = LARGEST_DOCUMENT,
+    ) -> None:
+        super().__init__(checked_name("queue", name))
+        self._repository = repository
+        self._wake_up = wake_up or InProcessWakeUp()
+        self._codec = PayloadCodec(payload_type, result_type, limit=payload_limit)
+        self._parts = QueueParts(
+            name,
+            repository,
+            wake_up=self._wake_up,
+            emitter=self,
+            codec=self._codec,
+            defaults=default_job_options,
+            retention=retention,
+            clock=clock or SystemClock(),
+            chance=random,
+        )
+        self._desk = Desk(
+            repository,
+            changing=self._parts.changing,
+            waiter=self._parts.waiter,
+            codec=self._codec,
+            tasks=self._parts.tasks,
+            enter=self._check_open,
+        )
+        self._is_closed = False
+
+    def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Makes `loop` the one that `add_sync` runs on; else it is the first it was used on."""
+        self._parts.portal.attach(loop)
+
+    def _enter(self) -> QueueParts:
+        """What a method works with, unless the queue is closed."""
+        self._check_open()
+        return self._parts
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise self._closed()
+        self._parts.portal.settle_here()
+
+    def _closed(self) -> AlreadyClosed:
+        return AlreadyClosed(f"queue {self.name!r}")
+
+    async def _write(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Writes and then tells, to the end even if the caller is cancelled."""
+        return await self._parts.tasks.run(coroutine, name=f"enfila writes to {self.name}")
+
+    def _handle(self, job: Job, *, is_duplicate: bool = False) -> JobHandle[R]:
+        return JobHandle(job, self._desk, is_duplicate=is_duplicate)
+
+    def _handles(self, added: Iterable[Added]) -> list[JobHandle[R]]:
+        return [self._handle(each.job, is_duplicate=each.is_duplicate) for each in added]
+
+    # ── adding ───────────────────────────────────────────────────────────────────────────────
+
+    async def add(
+        self,
+        name: str,
+        payload: P | None = None,
+        options: JobOptions | None = None,
+        *,
+        session: CallersTransaction | None = None,
+    ) -> JobHandle[R]:
+        adding = self._enter().adding
+        job = adding.make(NewJob(name, payload, options))
+        if session is None:
+            added = await adding.add(job)
+        else:
+            [added] = await adding.add_within([job], session)
+        return self._handle(added.job, is_duplicate=added.is_duplicate)
+
+    async def add_bulk(
+        self, jobs: Iterable[NewJobLike], *, session: CallersTransaction | None = None
+    ) -> list[JobHandle[R]]:
+        adding = self._enter().adding
+        made = [adding.make(new_job(job)) for job in jobs]
+        if session is None:
+            return self._handles(await self._write(adding.add_together(made)))
+        return self._handles(await adding.add_within(made, session))
+
+    def add_sync(
+        self,
+        name: str,
+        payload: P | None = None,
+        options: JobOptions | None = None,
+        *,
+        session: CallersTransaction | None = None,
+    ) -> JobHandle[R]:
+        if self._is_closed:
+            raise self._closed()
+        adding, portal = self._parts.adding, self._parts.portal
+        job = adding.make(NewJob(name, payload, options))
+        if session is not None:
+            [added] = adding.add_within_sync([job], session)
+        else:
+            [added] = portal.call(
+                lambda: adding.add_together([job]), instead="write `await queue.add(…)`"
+            )
+        return self._handle(added.job, is_duplicate=added.is_duplicate)
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────
+
+    async def get_job(self, job_id: JobId | str) -> JobHandle[R] | None:
+        try:
+            return self._handle(await self._desk.reload(checked_id(job_id)))
+        except JobNotFound:
+            return None
+
+    async def get_jobs(
+        self,
+        states: Collection[JobState | str] = (),
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        newest_first: bool = False,
+    ) -> list[JobHandle[R]]:
+        self._enter()
+        wanted = {checked_state(state) for state in states} or set(JobState)
+        jobs = await self._repository.find(
+            self.name,
+            wanted,
+            limit=checked_count("limit", limit),
+            offset=checked_count("offset", offset),
+            newest_first=newest_first,
+        )
+        return [self._handle(job) for job in jobs]
+
+    async def counts(self) -> QueueCounts:
+        self._enter()
+        return await self._repository.counts(self.name)
+
+    async def is_paused(self) -> bool:
+        self._enter()
+        return await self._repository.is_paused(self.name)
+
+    # ── control ──────────────────────────────────────────────────────────────────────────────
+
+    async def pause(self) -> None:
+        await self._write(self._enter().control.pause())
+
+    async def resume(self) -> None:
+        await self._write(self._enter().control.resume())
+
+    async def drain(self, *, delayed: bool = False) -> int:
+        return await self._write(self._enter().control.drain(delayed=delayed))
+
+    async def clean(
+        self,
+        older_than: Duration = 0,
+        *,
+        limit: int = 1000,
+        state: JobState | str = JobState.COMPLETED,
+    ) -> int:
+        age, ended = duration("older_than", older_than), checked_final_state(state)
+        most = checked_count("limit", limit)
+        return await self._write(self._enter().control.clean(ended, age, most))
+
+    async def obliterate(self, *, force: bool = False) -> int:
+        return await self._write(self._enter().control.obliterate(force=force))
+
+    async def retry(self, job_id: JobId | str, *, fresh_attempts: bool = False) -> JobHandle[R]:
+        wanted = checked_id(job_id)
+        return self._handle(await self._desk.do_retry(wanted, fresh_attempts=fresh_attempts))
+
+    async def promote(self, job_id: JobId | str) -> JobHandle[R]:
+        return self._handle(await self._desk.do_promote(checked_id(job_id)))
+
+    async def cancel(  # type: ignore[override]  # as in the port
+        self, job_id: JobId | str, reason: str = "cancelled by request"
+    ) -> JobHandle[R]:
+        return self._handle(await self._desk.do_cancel(checked_id(job_id), reason))
+
+    async def set_priority(self, job_id: JobId | str, priority: int) -> JobHandle[R]:
+        return self._handle(await self._desk.do_set_priority(checked_id(job_id), priority))
+
+    async def remove(self, job_id: JobId | str) -> None:
+        await self._desk.remove(checked_id(job_id))
+
+    # ── for workers ──────────────────────────────────────────────────────────────────────────
+
+    async def fetch_jobs_and_lock(
+        self,
+        worker_id: WorkerId,
+        limit: int,
+        lock_duration: Duration,
+        *,
+        names: frozenset[str] | None = None,
+    ) -> list[Job]:
+        length = duration("lock_duration", lock_duration, allow_zero=False)
+        most = checked_count("limit", limit, lowest=1)
+        return await self._enter().lending.fetch(Claim(self.name, worker_id, most, length, names))
+
+    def read_payload(self, job: Job) -> P:
+        payload: P = self._codec.read_payload(job.document)
+        return payload
+
+    def write_result(self, result: R | None) -> JsonDocument:
+        return self._codec.write_result(result)
+
+    async def extend_job_locks(
+        self, locks: Sequence[Lock], lock_duration: Duration
+    ) -> list[Extension]:
+        length = duration("lock_duration", lock_duration, allow_zero=False)
+        return await self._write(self._enter().lending.extend(locks, length))
+
+    async def settle(self, outcomes: Sequence[tuple[Job, Outcome]]) -> list[Job | None]:
+        return await self._write(self._enter().lending.settle(outcomes))
+
+    async def mark_job_as_active(self, job: Job) -> None:
+        self._enter().lending.begin(job)
+
+    async def mark_job_as_completed(self, job: Job, result: R | None = None) -> Job:
+        return await self._settle_one(job, Completed(self.write_result(result)))
+
+    async def mark_job_as_failed(
+        self, job: Job, error: BaseException | JobError | str, *, recoverable: bool = True
+    ) -> Job:
+        is_recoverable = recoverable and not isinstance(error, Unrecoverable)
+        return await self._settle_one(job, Failed(job_error(error), is_recoverable))
+
+    async def _settle_one(self, job: Job, outcome: Outcome) -> Job:
+        [after] = await self.settle([(job, outcome)])
+        if after is None:
+            raise LockLost(job.id, job.token)
+        return after
+
+    async def update_job_progress(self, job: Job, progress: Json) -> None:
+        await self._report_one(job, progress=progress_document(progress))
+
+    async def add_job_log(self, job: Job, line: str) -> None:
+        await self._report_one(job, lines=(log_line(line),))
+
+    async def _report_one(
+        self, job: Job, *, progress: JsonDocument | None = None, lines: tuple[str, ...] = ()
+    ) -> None:
+        keep = job.options.keep_logs
+        [is_held] = await self.report(
+            [Report(job.id, job.token, job.attempt, progress, lines, keep)]
+        )
+        if not is_held:
+            raise LockLost(job.id, job.token)
+
+    async def report(self, reports: Sequence[Report]) -> list[bool]:
+        return await self._write(self._enter().lending.report(self.name, reports))
+
+    async def until_next_due(self) -> timedelta | None:
+        self._enter()
+        return await self._repository.until_next_due(self.name)
+
+    def listen(self, hint: Hint) -> asyncio.Event:
+        return self._wake_up.listen(self.name, hint)
+
+    def ignore(self, hint: Hint, event: asyncio.Event) -> None:
+        self._wake_up.ignore(self.name, hint, event)
+
+    async def beat(self, worker: WorkerInfo) -> None:
+        self._enter()
+        await self._repository.beat(worker)
+
+    async def sign_off(self, worker_id: WorkerId) -> None:
+        self._enter()
+        await self._repository.sign_off(worker_id)
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────
+
+    def start_maintenance(self, options: MaintenanceOptions | None = None) -> None:
+        self._enter().maintenance.start(options or MaintenanceOptions())
+
+    async def close(self) -> None:
+        self._is_closed = True
+        await self._parts.close(self._closed())
+        await self.wait_for_listeners()

@@ -1,0 +1,5 @@
+"""For the tests of programs that use enfila."""
+
+from enfila.testing.frozen_clock import FrozenClock
+
+__all__ = ["FrozenClock"]

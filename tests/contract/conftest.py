@@ -1,0 +1,64 @@
+"""One suite, every adapter: each test of this folder runs on all of them.
+
+The numbers in the tests' docstrings are the lines of the project's list of behaviours
+(CONFORMANCE).
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import pytest
+
+from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.infrastructure.persistence.memory import InMemoryJobRepository
+from enfila.testing import FrozenClock
+from tests.contract.adapters import ADAPTERS, sql_repository
+from tests.contract.building import Line
+
+Connect = Callable[[], Awaitable[IJobRepository]]
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def queue() -> str:
+    return f"queue-{uuid4().hex}"
+
+
+@pytest.fixture
+async def connect(
+    adapter: str, clock: FrozenClock, request: pytest.FixtureRequest
+) -> AsyncIterator[Connect]:
+    """Opens one more repository on the same data, as another process would; closed at the end."""
+    in_memory = InMemoryJobRepository(clock)
+    async with AsyncExitStack() as opened:
+
+        async def connect() -> IJobRepository:
+            if adapter == "memory":
+                return in_memory
+            repository = sql_repository(adapter, request, clock)
+            await repository.open()
+            opened.push_async_callback(repository.close)
+            return repository
+
+        yield connect
+
+
+@pytest.fixture
+async def repository(connect: Connect) -> IJobRepository:
+    return await connect()
+
+
+@pytest.fixture
+def line(repository: IJobRepository, clock: FrozenClock, queue: str) -> Line:
+    return Line(repository, clock, queue)

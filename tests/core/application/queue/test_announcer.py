@@ -1,0 +1,81 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from enfila.core.application.emitter import Emitter
+from enfila.core.application.queue.announcer import Announcer
+from enfila.core.domain.events import QUEUE_EVENTS, JobEvent, JobRemoved
+from enfila.core.domain.job.identity import JobId
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+A, B = JobId("a"), JobId("b")
+
+
+def event(job_id: JobId, what: str) -> JobEvent:
+    return JobRemoved(queue="q", at=NOW, job_id=job_id, job_name=what)
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.emitter = Emitter(QUEUE_EVENTS)
+        self.announcer = Announcer(self.emitter)
+        self.names: list[str] = []
+
+    def listen(self) -> None:
+        self.emitter.on("job.removed", self._hear)
+
+    def _hear(self, event: Any) -> None:
+        self.names.append(event.job_name)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    heard = Heard()
+    heard.listen()
+    return heard
+
+
+def test_events_are_told_when_the_write_is_done(heard: Heard) -> None:
+    with heard.announcer.place([A]) as place:
+        place.tell(event(A, "first"))
+        place.tell(event(A, "second"))
+        assert heard.names == []
+    assert heard.names == ["first", "second"]
+
+
+def test_what_is_told_during_a_write_waits_for_it(heard: Heard) -> None:
+    with heard.announcer.place([A, B]) as place:
+        heard.announcer.tell(event(A, "active"))
+        place.tell(event(A, "added"))
+    assert heard.names == ["added", "active"]
+
+
+def test_a_later_write_that_ends_first_is_told_after_the_earlier(heard: Heard) -> None:
+    with heard.announcer.place([A]) as earlier:
+        with heard.announcer.place([A]) as later:
+            later.tell(event(A, "settled"))
+        earlier.tell(event(A, "added"))
+        assert heard.names == []
+    assert heard.names == ["added", "settled"]
+
+
+def test_other_jobs_do_not_wait(heard: Heard) -> None:
+    with heard.announcer.place([A]):
+        heard.announcer.tell(event(B, "other"))
+        assert heard.names == ["other"]
+
+
+def test_a_write_that_failed_gives_its_place_free(heard: Heard) -> None:
+    with pytest.raises(ValueError, match="boom"), heard.announcer.place([A]):
+        heard.announcer.tell(event(A, "after"))
+        raise ValueError("boom")
+    assert heard.names == ["after"]
+
+
+def test_a_listener_that_comes_during_a_write_hears_of_it() -> None:
+    heard = Heard()
+    with heard.announcer.place([A]) as place:
+        heard.listen()
+        place.tell(event(A, "added"))
+    assert heard.names == ["added"]

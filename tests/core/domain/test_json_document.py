@@ -1,0 +1,99 @@
+"""What is stored of a value is never something else (CONFORMANCE 7)."""
+
+import math
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from enfila.core.domain.json_document import NULL, JsonDocument, JsonRefused
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_json_reads_back_as_it_was(value: Any) -> None:
+    document = JsonDocument.of(value)
+    assert document.value == value
+    assert JsonDocument(document.text).value == value
+    assert document.text.isascii()
+    assert "\x00" not in document.text
+
+
+REFUSED: list[tuple[Any, str]] = [
+    (math.nan, "$ is nan, which JSON has no number for"),
+    ({"a": [1, math.inf]}, "$.a[1] is inf, which JSON has no number for"),
+    (object(), "$ is a object, which JSON has no form for"),
+    ({"when": datetime(2026, 1, 1)}, "$.when is a datetime"),  # noqa: DTZ001
+    ([b"bytes"], "$[0] is a bytes"),
+    ({1: "a"}, "$ has the key 1; JSON keys are strings"),
+    ({None: "a"}, "$ has the key None; JSON keys are strings"),
+    ((1, 2), "$ is a tuple"),
+    ({"a": {"b": (1,)}}, "$.a.b is a tuple"),
+    ({1, 2}, "$ is a set"),
+    (Decimal("1.1"), "$ is a Decimal"),
+]
+
+
+@pytest.mark.parametrize(("value", "reason"), REFUSED)
+def test_what_is_not_json_is_refused_with_its_place(value: Any, reason: str) -> None:
+    """CONFORMANCE 3."""
+    with pytest.raises(JsonRefused) as refusal:
+        JsonDocument.of(value)
+    assert reason in str(refusal.value)
+
+
+def test_nesting_without_end_is_refused() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(JsonRefused, match="nested too deeply"):
+        JsonDocument.of(deep)
+    endless: dict[str, Any] = {}
+    endless["self"] = endless
+    with pytest.raises(JsonRefused):
+        JsonDocument.of(endless)
+
+
+def test_an_integer_that_python_would_not_read_back_is_refused() -> None:
+    assert JsonDocument.of(10**4000).value == 10**4000
+    with pytest.raises(JsonRefused):
+        JsonDocument.of(10**5000)
+
+
+def test_a_text_over_its_limit_is_refused() -> None:
+    """CONFORMANCE 3."""
+    assert JsonDocument.of("x" * 98, limit=100).text == f'"{"x" * 98}"'
+    with pytest.raises(JsonRefused, match="has 101 bytes, the limit is 100"):
+        JsonDocument.of("x" * 99, limit=100)
+
+
+def test_the_limit_counts_bytes_not_characters() -> None:
+    with pytest.raises(JsonRefused):
+        JsonDocument.of("ü" * 50, limit=100)
+
+
+def test_documents_are_equal_when_their_texts_are() -> None:
+    assert JsonDocument.of([1]) == JsonDocument("[1]")
+    assert hash(JsonDocument.of([1])) == hash(JsonDocument("[1]"))
+    assert JsonDocument.of(1) != JsonDocument.of(1.0)
+    assert JsonDocument.of(None) == NULL
+    assert NULL != "null"
+    assert repr(JsonDocument.of([1])) == "JsonDocument('[1]')"
+
+
+def test_a_value_is_decoded_apart_from_the_one_it_was_made_of() -> None:
+    value = {"a": [1]}
+    document = JsonDocument.of(value)
+    value["a"].append(2)
+    assert document.value == {"a": [1]}

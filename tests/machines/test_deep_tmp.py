@@ -1,0 +1,327 @@
+"""Two repositories led through the same life; the one in memory is the model of the other.
+
+DESIGN, invariant 9: every adapter shows the same visible states for the same sequence of calls.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from enfila.core.application.ports.job_reader import Overdue
+from enfila.core.application.ports.job_repository import Claim, IJobRepository, Report
+from enfila.core.domain.errors import MoveNotAllowed
+from enfila.core.domain.job.backoff import Backoff
+from enfila.core.domain.job.deduplication import Deduplication
+from enfila.core.domain.job.identity import JobId, new_worker_id
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.lock import Lock
+from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.outcome import Cancelled, Completed, Failed, Outcome, Released, Snoozed
+from enfila.core.domain.job.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.job.transition import Transition
+from enfila.core.domain.json_document import JsonDocument
+from enfila.infrastructure.persistence.memory import InMemoryJobRepository
+from enfila.testing import FrozenClock
+from tests.contract.adapters import SQL_ADAPTERS, sql_repository
+from tests.contract.building import ALL_STATES, BOOM, make_job
+
+T = TypeVar("T")
+
+SETTINGS = settings(
+    max_examples=500,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+SECONDS = st.sampled_from([0, 0.25, 1, 5, 29, 30, 31, 60, 3600])
+KEYS = st.sampled_from(
+    [
+        Deduplication.while_unfinished("a"),
+        Deduplication.for_time("a", 40),
+        Deduplication.replace("a"),
+        Deduplication.debounce("b"),
+        Deduplication.keep_last("b"),
+        Deduplication.keep_last("a"),
+    ]
+)
+OPTIONS = st.builds(
+    JobOptions,
+    attempts=st.integers(1, 3),
+    backoff=st.sampled_from([None, Backoff.fixed(5), Backoff.exponential(1)]),
+    delay=st.sampled_from([None, None, 1, 30]),
+    priority=st.integers(-1, 1),
+    lifo=st.booleans(),
+    expires_in=st.sampled_from([None, None, 30]),
+    deduplication=st.none() | KEYS,
+    remove_on_complete=st.sampled_from([None, None, True, False]),
+    remove_on_fail=st.sampled_from([None, None, timedelta(seconds=30)]),
+    tags=st.sampled_from([None, ["x"]]),
+)
+OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
+    st.sampled_from([None, 0, "", {"a": [1]}]).map(lambda it: Completed(JsonDocument.of(it))),
+    st.booleans().map(lambda recoverable: Failed(BOOM, recoverable)),
+    st.sampled_from([0, 5]).map(lambda seconds: Snoozed(timedelta(seconds=seconds))),
+    st.just(Cancelled("enough")),
+    st.just(Released()),
+)
+DECISIONS: list[Callable[[Job], Transition]] = [
+    lambda job: job.mature(),
+    lambda job: job.promote(),
+    lambda job: job.cancel("not wanted"),
+    lambda job: job.expire(),
+    lambda job: job.retry(fresh_attempts=True),
+    lambda job: job.retry(fresh_attempts=False),
+    lambda job: job.stall(max_stalled_count=0),
+    lambda job: job.stall(max_stalled_count=2),
+]
+NUMBERS = st.integers(0, 1000)
+"""A choice among whatever there is at that moment."""
+
+
+@dataclass
+class Bench:
+    """What the examples of one test share: a loop, a clock, and the repository under test."""
+
+    runner: asyncio.Runner
+    clock: FrozenClock
+    repository: IJobRepository
+
+
+class RepositoryMachine(RuleBasedStateMachine):
+    """Every rule makes one call to both repositories and compares the answers."""
+
+    bench: Bench
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = self.bench.clock
+        self.queue = f"queue-{uuid4().hex}"
+        self.model = InMemoryJobRepository(self.clock)
+        self.ids: list[JobId] = []
+        # Jobs as they were read at some time: what is decided on them may be stale by now.
+        self.seen: list[Job] = []
+
+    # ── adding ───────────────────────────────────────────────────────────────────────────────
+
+    @rule(
+        several=st.lists(
+            st.tuples(st.sampled_from(["mail", "call"]), OPTIONS), min_size=1, max_size=3
+        )
+    )
+    def add(self, several: list[tuple[str, JobOptions]]) -> None:
+        jobs = [
+            make_job(self.queue, name, len(self.ids) + place, options, clock=self.clock)
+            for place, (name, options) in enumerate(several)
+        ]
+        added = self.both(lambda repository: repository.add(jobs))
+        self.ids += [job.id for job in jobs]
+        self.seen += [answer.job for answer in added]
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────
+
+    @rule(
+        limit=st.integers(1, 4),
+        names=st.sampled_from([None, None, None, frozenset({"mail"})]),
+        lock=st.sampled_from([10, 30]),
+    )
+    def claim(self, limit: int, names: frozenset[str] | None, lock: int) -> None:
+        claim = Claim(self.queue, new_worker_id(), limit, timedelta(seconds=lock), names)
+        self.seen += self.both(lambda repository: repository.claim(claim))
+
+    @rule(outcomes=st.lists(OUTCOMES, min_size=1, max_size=4))
+    def settle_what_is_active(self, outcomes: list[Outcome]) -> None:
+        active = self.now_in(JobState.ACTIVE)
+        self.apply(job.settle(outcome) for job, outcome in zip(active, outcomes, strict=False))
+
+    @rule(which=NUMBERS, outcome=OUTCOMES)
+    def settle_by_an_old_holder(self, which: int, outcome: Outcome) -> None:
+        held = [job for job in self.seen if job.state is JobState.ACTIVE]
+        if held:
+            self.apply([held[which % len(held)].settle(outcome)])
+
+    @rule(which=NUMBERS, seconds=st.sampled_from([10, 60]))
+    def extend(self, which: int, seconds: int) -> None:
+        locks: list[Lock] = [job.lock for job in self.seen if job.lock is not None]
+        if locks:
+            some = locks[which % len(locks) :]
+            length = timedelta(seconds=seconds)
+            latest = list({lock.job_id: lock for lock in some}.values())
+            self.both(lambda repository: repository.extend(latest, length))
+
+    @rule(which=NUMBERS, progress=st.none() | st.integers(), keep=st.sampled_from([None, 0, 2]))
+    def report(self, which: int, progress: int | None, keep: int | None) -> None:
+        if self.seen:
+            job = self.seen[which % len(self.seen)]
+            document = None if progress is None else JsonDocument.of(progress)
+            report = Report(job.id, job.token, job.attempt, document, ("one", "two"), keep)
+            self.both(lambda repository: repository.report([report]))
+
+    @rule(which=NUMBERS)
+    def ask_for_cancellation(self, which: int) -> None:
+        if self.ids:
+            job_id = self.ids[which % len(self.ids)]
+            self.both(lambda repository: repository.request_cancellation(job_id, "stop"))
+
+    # ── by hand ──────────────────────────────────────────────────────────────────────────────
+
+    @rule(which=NUMBERS, decide=st.sampled_from(DECISIONS), is_fresh=st.booleans())
+    def decide(
+        self,
+        which: int,
+        decide: Callable[[Job], Transition],
+        is_fresh: bool,
+    ) -> None:
+        jobs = self.now_in(*JobState) if is_fresh else self.seen
+        if jobs:
+            try:
+                transition = decide(jobs[which % len(jobs)])
+            except MoveNotAllowed:
+                return
+            self.apply([transition])
+
+    @rule(which=NUMBERS, priority=st.integers(-2, 2), run_after=st.sampled_from([None, 0, 20]))
+    def amend(self, which: int, priority: int, run_after: int | None) -> None:
+        if self.seen:
+            job = self.seen[which % len(self.seen)]
+            wait = None if run_after is None else timedelta(seconds=run_after)
+            try:
+                amendment = job.amend(priority=priority, run_after=wait)
+            except MoveNotAllowed:
+                return
+            self.both(lambda repository: repository.amend(amendment))
+
+    @rule(which=NUMBERS)
+    def remove(self, which: int) -> None:
+        jobs = [job for job in self.seen if job.state is not JobState.ACTIVE]
+        if jobs:
+            job = jobs[which % len(jobs)]
+            self.both(lambda repository: repository.remove([job]))
+
+    @rule(paused=st.booleans())
+    def pause_or_resume(self, paused: bool) -> None:
+        self.both(lambda repository: repository.set_paused(self.queue, paused=paused))
+
+    # ── maintenance ──────────────────────────────────────────────────────────────────────────
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(kind=st.sampled_from(Overdue), most=st.integers(0, 2))
+    def move_what_is_overdue(self, kind: Overdue, most: int) -> None:
+        late = self.both(lambda repository: repository.overdue(self.queue, kind, 100))
+        match kind:
+            case Overdue.STALLED:
+                self.apply(job.stall(most) for job in late)
+            case Overdue.EXPIRED:
+                self.apply(job.expire() for job in late)
+            case Overdue.DUE:
+                self.apply(job.mature() for job in late)
+
+    @rule(seconds=st.sampled_from([None, 1, 30]), newest=st.sampled_from([None, 1, 3]))
+    def apply_retention(self, seconds: int | None, newest: int | None) -> None:
+        age = None if seconds is None else timedelta(seconds=seconds)
+        # What a rule by number keeps may depend on what other rules removed in the same step, so
+        # those by age and the jobs' own go first.
+        self._keep(Retention(age))
+        self._keep(Retention(newest=newest))
+
+    def _keep(self, each: Retention) -> None:
+        policy = RetentionPolicy(each, each, each)
+        self.both(lambda repository: repository.apply_retention(self.queue, policy, 1000))
+
+    @rule(states=st.sets(st.sampled_from(sorted(ALL_STATES - {JobState.ACTIVE}))))
+    def drain(self, states: set[JobState]) -> None:
+        self.both(lambda repository: repository.remove_all(self.queue, states, limit=1000))
+
+    @rule()
+    def tidy(self) -> None:
+        self.both(lambda repository: repository.tidy())
+
+    # ── what must be equal after every step ──────────────────────────────────────────────────
+
+    @invariant()
+    def all_jobs_look_alike(self) -> None:
+        shown = self.both(lambda repository: repository.find(self.queue, ALL_STATES, limit=10_000))
+        for job in shown:
+            assert 0 <= job.attempt <= job.max_attempts
+        counts = self.both(lambda repository: repository.counts(self.queue))
+        assert counts.total == len(shown)
+        self.both(lambda repository: repository.until_next_due(self.queue))
+
+    def teardown(self) -> None:
+        for job_id in self.ids:
+            self._compare_history(job_id)
+        self.both(lambda repository: repository.get(self.ids))
+        self.both(lambda repository: repository.is_paused(self.queue))
+        self.both(lambda repository: repository.obliterate(self.queue, force=True))
+
+    def _compare_history(self, job_id: JobId) -> None:
+        self.both(lambda repository: repository.attempts(job_id))
+        self.both(lambda repository: repository.logs(job_id))
+
+    # ── how two are asked as one ─────────────────────────────────────────────────────────────
+
+    def both(self, ask: Callable[[IJobRepository], Awaitable[T]]) -> T:
+        """The answer of both repositories, which must be the same."""
+
+        async def answers() -> tuple[T, T]:
+            return await ask(self.model), await ask(self.bench.repository)
+
+        expected, given = self.bench.runner.run(answers())
+        assert visible(given) == visible(expected)
+        return expected
+
+    def apply(self, transitions: Iterable[Transition]) -> None:
+        """Applies what was decided, whether it is stale or not."""
+        decided = list(transitions)
+        self.both(lambda repository: repository.apply(decided))
+
+    def now_in(self, *states: JobState) -> list[Job]:
+        """The jobs that are in these states now."""
+        return self.bench.runner.run(self.model.find(self.queue, states, limit=10_000))
+
+
+def visible(answer: Any) -> Any:
+    """An answer without the numbers that a repository gives for itself."""
+    match answer:
+        case Job():
+            return replace(answer, position=0)
+        case list() | tuple():
+            return [visible(each) for each in answer]
+        case dict():
+            return {key: visible(each) for key, each in answer.items()}
+        case _ if hasattr(answer, "is_duplicate"):
+            return visible(answer.job), answer.is_duplicate
+        case _:
+            return answer
+
+
+@pytest.mark.parametrize("adapter", SQL_ADAPTERS)
+def test_an_adapter_does_what_the_model_does(adapter: str, request: pytest.FixtureRequest) -> None:
+    clock = FrozenClock()
+    repository = sql_repository(adapter, request, clock)
+    with asyncio.Runner() as runner:
+        runner.run(repository.open())
+
+        class Machine(RepositoryMachine):
+            bench = Bench(runner, clock, repository)
+
+        try:
+            run_state_machine_as_test(Machine, settings=SETTINGS)
+        finally:
+            runner.run(repository.close())
