@@ -5,7 +5,7 @@ At-least-once execution, exactly one accepted completion. Start with `Enfila`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enfila.app import Enfila, migrate
 from enfila.core.application.ports.clock import Clock
@@ -129,9 +129,10 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _LATER:
         raise AttributeError(f"module 'enfila' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - rarely needed
 
-    return getattr(import_module(_LATER[name]), name)
+    found: object = getattr(import_module(_LATER[name]), name)
+    return found

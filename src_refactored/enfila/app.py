@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar, overload
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.worker.processor import ProcessorLike
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain.duration import Duration
@@ -16,7 +17,6 @@ from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.retention import RetentionPolicy
 from enfila.infrastructure.ioc.container import Container
-from enfila.infrastructure.queue.queue_service import QueueService
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -45,7 +45,7 @@ class Enfila:
         DriverMissing: the database's driver is not installed; says what to install.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one independent setting
+    def __init__(
         self,
         url: str | None = None,
         *,
@@ -77,8 +77,9 @@ class Enfila:
             self._container.clock.override(clock)
             self._container.row_clock.override(clock)
         self._repository = self._container.job_repository()
-        self._queues: dict[str, QueueService[Any, Any]] = {}
+        self._queues: dict[str, AbstractQueue[Any, Any]] = {}
         self._workers: list[WorkerService[Any, Any]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
     @property
@@ -103,10 +104,9 @@ class Enfila:
         self._check_open()
         await self._repository.open()
         await self._container.wake_up().open()
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         for queue in self._queues.values():
-            queue.attach_loop(loop)
-        self._loop = loop
+            queue.attach_loop(self._loop)
         return self
 
     async def close(self, grace: Duration | None = None) -> None:
@@ -166,13 +166,21 @@ class Enfila:
         self,
         name: str,
         *,
-        payload_type: None = None,
-        result_type: Any = None,
+        payload_type: object = None,
+        result_type: object = None,
         default_job_options: JobOptions | None = None,
         retention: RetentionPolicy | None = None,
     ) -> AbstractQueue[Any, Any]: ...
 
-    def queue(self, name: str, **options: Any) -> AbstractQueue[Any, Any]:
+    def queue(
+        self,
+        name: str,
+        *,
+        payload_type: object = None,
+        result_type: object = None,
+        default_job_options: JobOptions | None = None,
+        retention: RetentionPolicy | None = None,
+    ) -> AbstractQueue[Any, Any]:
         """The queue with this name; always the same object, so that its listeners hear all.
 
         Args:
@@ -186,6 +194,12 @@ class Enfila:
             InvalidRequest: a wrong argument, or options for a queue that this app has made before.
         """
         self._check_open()
+        options = {
+            "payload_type": payload_type,
+            "result_type": result_type,
+            "default_job_options": default_job_options,
+            "retention": retention,
+        }
         if name in self._queues:
             if any(value is not None for value in options.values()):
                 raise InvalidRequest(
@@ -193,13 +207,15 @@ class Enfila:
                 )
             return self._queues[name]
         queue = self._container.queue(name, **options)
+        if self._loop is not None:
+            queue.attach_loop(self._loop)
         self._queues[queue.name] = queue
         return queue
 
     def worker(
         self,
         queue: AbstractQueue[P, R] | str,
-        processor: Any,
+        processor: ProcessorLike[P, R],
         options: WorkerOptions | None = None,
     ) -> WorkerService[P, R]:
         """A worker for a queue; `async with worker:` or `await worker.run()` starts it.
@@ -246,5 +262,3 @@ def _configured(chosen: dict[str, Any]) -> Container:
         )
     container.config.from_dict(chosen)
     return container
-
-

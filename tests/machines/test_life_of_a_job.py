@@ -7,10 +7,11 @@ import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from enfila.core.application.job_ids import JobIds
 from enfila.core.domain.errors import MoveNotAllowed
 from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.failure import JobError
-from enfila.core.domain.job.identity import JobIds, new_worker_id
+from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Cancelled, Completed, Failed, Outcome, Released, Snoozed

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     rule,
     run_state_machine_as_test,
@@ -41,7 +42,7 @@ from tests.contract.building import ALL_STATES, BOOM, make_job
 T = TypeVar("T")
 
 SETTINGS = settings(
-    max_examples=25,
+    max_examples=50,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
@@ -65,12 +66,13 @@ OPTIONS = st.builds(
     delay=st.sampled_from([None, None, 1, 30]),
     priority=st.integers(-1, 1),
     lifo=st.booleans(),
-    expires_in=st.sampled_from([None, None, 30]),
+    expires_in=st.sampled_from([None, 30]),
     deduplication=st.none() | KEYS,
     remove_on_complete=st.sampled_from([None, None, True, False]),
     remove_on_fail=st.sampled_from([None, None, timedelta(seconds=30)]),
     tags=st.sampled_from([None, ["x"]]),
 )
+JOBS = st.tuples(st.sampled_from(["mail", "call"]), OPTIONS)
 OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
     st.sampled_from([None, 0, "", {"a": [1]}]).map(lambda it: Completed(JsonDocument.of(it))),
     st.booleans().map(lambda recoverable: Failed(BOOM, recoverable)),
@@ -117,12 +119,15 @@ class RepositoryMachine(RuleBasedStateMachine):
 
     # ── adding ───────────────────────────────────────────────────────────────────────────────
 
-    @rule(
-        several=st.lists(
-            st.tuples(st.sampled_from(["mail", "call"]), OPTIONS), min_size=1, max_size=3
-        )
-    )
+    @initialize(several=st.lists(JOBS, min_size=3, max_size=6))
+    def begin(self, several: list[tuple[str, JobOptions]]) -> None:
+        self.add_jobs(several)
+
+    @rule(several=st.lists(JOBS, min_size=1, max_size=3))
     def add(self, several: list[tuple[str, JobOptions]]) -> None:
+        self.add_jobs(several)
+
+    def add_jobs(self, several: list[tuple[str, JobOptions]]) -> None:
         jobs = [
             make_job(self.queue, name, len(self.ids) + place, options, clock=self.clock)
             for place, (name, options) in enumerate(several)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.identity import JobIds, job_id, new_worker_id
+from enfila.core.application.job_ids import JobIds
+from enfila.core.domain.job.identity import job_id, new_worker_id
 from enfila.testing import FrozenClock
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from enfila.core.application.queue.queue_parts import QueueParts
 from enfila.core.domain.events import Event
 from enfila.core.domain.job.identity import JobId, WorkerId, new_worker_id
 from enfila.core.domain.job.job import Job
@@ -36,6 +37,11 @@ class Bench:
     def of(self, job_id: JobId) -> list[str]:
         """What was told of one job so far."""
         return [event.name for event in self.events if getattr(event, "job_id", None) == job_id]
+
+    @property
+    def parts(self) -> QueueParts:
+        """What the queue delegates to, for what it does in tasks of its own."""
+        return self.queue._parts  # noqa: SLF001 - a test does step by step what maintenance does
 
     async def fetch(self, limit: int = 100) -> list[Job]:
         """What a worker gets."""

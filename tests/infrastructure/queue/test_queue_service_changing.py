@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.queue.changing import MOST_DECISIONS
 from enfila.core.domain.errors import (
@@ -44,8 +45,10 @@ async def test_a_job_is_found_by_its_id_in_any_form(queue: Queue) -> None:
         await queue.get_job("five")
 
 
-async def test_a_job_of_another_queue_is_not_found(queue: Queue) -> None:
-    async with QueueService[Any, Any]("other", queue._repository) as other:
+async def test_a_job_of_another_queue_is_not_found(
+    queue: Queue, repository: IJobRepository
+) -> None:
+    async with QueueService[Any, Any]("other", repository) as other:
         job = await other.add("a")
     assert await queue.get_job(job.id) is None
     for change in (queue.retry, queue.promote, queue.cancel, queue.remove):
@@ -133,9 +136,7 @@ async def test_retrying_twice_at_once_queues_the_job_once(queue: Queue, bench: B
     """27"""
     job = await queue.add("a")
     await bench.run()
-    answers = await asyncio.gather(
-        queue.retry(job.id), queue.retry(job.id), return_exceptions=True
-    )
+    answers = await asyncio.gather(queue.retry(job.id), queue.retry(job.id), return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["JobHandle", "MoveNotAllowed"]
     assert len(await bench.fetch()) == 1
 
@@ -162,16 +163,14 @@ async def test_changing_the_priority_moves_a_waiting_job(queue: Queue, bench: Be
     assert (await bench.fetch_one()).id == second.id
     with pytest.raises(MoveNotAllowed, match="is active and cannot be changed"):
         await queue.set_priority(second.id, 5)
-    with pytest.raises(InvalidRequest, match="priority: 1.5 is not allowed"):
+    with pytest.raises(InvalidRequest, match=r"priority: 1\.5 is not allowed"):
         await queue.set_priority(first.id, 1.5)  # type: ignore[arg-type]
 
 
 # ── cancel and remove ────────────────────────────────────────────────────────────────────────
 
 
-async def test_cancelling_a_job_that_is_not_active_is_immediate(
-    queue: Queue, bench: Bench
-) -> None:
+async def test_cancelling_a_job_that_is_not_active_is_immediate(queue: Queue, bench: Bench) -> None:
     """38"""
     bench.listen("job.cancelled")
     waiting, delayed = await queue.add("a"), await queue.add("b", options=JobOptions(delay=60))

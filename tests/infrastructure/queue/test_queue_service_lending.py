@@ -27,7 +27,7 @@ async def taken_over(bench: Bench, clock: FrozenClock) -> tuple[Job, Job]:
     await bench.queue.add("a", options=JobOptions(attempts=5))
     old = await bench.fetch_one()
     clock.advance(LOCK)
-    await bench.queue._parts.maintenance.recover_stalled()
+    await bench.parts.maintenance.recover_stalled()
     return old, await bench.fetch_one()
 
 
@@ -179,7 +179,7 @@ async def test_progress_of_another_kind_is_refused(
     """19"""
     await queue.add("a")
     job = await bench.fetch_one()
-    with pytest.raises(InvalidRequest, match="progress: .*give a finite number, a text or a JSON"):
+    with pytest.raises(InvalidRequest, match=r"progress: .*give a finite number, a text or a JSON"):
         await queue.update_job_progress(job, progress)
 
 
@@ -197,9 +197,9 @@ async def test_log_lines_are_stored_told_and_the_newest_kept(queue: Queue, bench
 
 
 async def test_a_report_for_a_job_of_another_object_is_told_with_its_name(
-    queue: Queue, bench: Bench
+    queue: Queue, bench: Bench, repository: IJobRepository
 ) -> None:
-    async with QueueService[Any, Any]("email", queue._repository) as other:
+    async with QueueService[Any, Any]("email", repository) as other:
         await queue.add("by name")
         job = await Bench(other).fetch_one()
         bench.listen("job.log")

@@ -71,7 +71,7 @@ class GroupCommit(Generic[Item, Answer]):
             answers = await self._write([item for item, _ in group])
         except RepositoryUnavailable as error:
             _refuse(group, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - each caller gets what concerns it
             if len(group) == 1:
                 _refuse(group, error)
             else:

@@ -13,6 +13,7 @@ ZERO = timedelta(0)
 LONGEST = timedelta(days=36_500)
 """A hundred years: far enough for anyone, near enough that no database's calendar overflows."""
 
+
 def duration(field: str, value: Duration, *, allow_zero: bool = True) -> timedelta:
     """The `timedelta` that `value` stands for.
 

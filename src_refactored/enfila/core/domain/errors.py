@@ -194,7 +194,8 @@ class AttemptTimedOut(HandlerError):
 
     def __init__(self, timeout: timedelta) -> None:
         self.timeout = timeout
-        super().__init__(f"the attempt ran longer than its timeout of {timeout.total_seconds():g} s")
+        limit = timeout.total_seconds()
+        super().__init__(f"the attempt ran longer than its timeout of {limit:g} s")
 
 
 class ResultRefused(HandlerError):

@@ -21,7 +21,9 @@ def name(field: str, value: str) -> str:
     """
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or storable(value) != value:
         raise InvalidRequest(
-            field, value, f"give 1 to {LONGEST_NAME} characters, none of them NUL or a lone surrogate"
+            field,
+            value,
+            f"give 1 to {LONGEST_NAME} characters, none of them NUL or a lone surrogate",
         )
     return value
 

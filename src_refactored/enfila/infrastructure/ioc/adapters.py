@@ -8,7 +8,7 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
 
 
-def make_repository(  # noqa: PLR0913 - each is one independent setting
+def make_repository(
     url: str,
     *,
     clock: Clock | None,
@@ -25,10 +25,10 @@ def make_repository(  # noqa: PLR0913 - each is one independent setting
         DriverMissing: the database's driver is not installed.
     """
     if url.startswith("memory:"):
-        from enfila.infrastructure.persistence.memory import InMemoryJobRepository  # noqa: PLC0415
+        from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 
         return InMemoryJobRepository(clock=clock)
-    from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository  # noqa: PLC0415
+    from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 
     return SqlAlchemyJobRepository(
         url,
@@ -44,19 +44,18 @@ def make_repository(  # noqa: PLR0913 - each is one independent setting
 def make_wake_up(repository: IJobRepository, *, notify: bool) -> WakeUp:
     """The wake-up that reaches the other processes of this repository, if there can be any.
 
-    Args:
-        notify: whether PostgreSQL's NOTIFY may be used; without it other processes poll.
+    Without `notify` PostgreSQL's NOTIFY is not used, and other processes poll.
     """
-    from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository  # noqa: PLC0415
+    from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 
     if not isinstance(repository, SqlAlchemyJobRepository):
         return InProcessWakeUp()
     if repository.url.get_backend_name() == "sqlite":
-        from enfila.infrastructure.wake_up.sqlite_wake_up import SqliteWakeUp  # noqa: PLC0415
+        from enfila.infrastructure.wake_up.sqlite_wake_up import SqliteWakeUp
 
         return SqliteWakeUp(repository.file)
     if not notify:
         return InProcessWakeUp()
-    from enfila.infrastructure.wake_up.postgresql_wake_up import PostgresWakeUp  # noqa: PLC0415
+    from enfila.infrastructure.wake_up.postgresql_wake_up import PostgresWakeUp
 
     return PostgresWakeUp(repository.url, repository.installation)

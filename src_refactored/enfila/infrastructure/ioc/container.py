@@ -6,6 +6,7 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
+from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.application.system_clock import SystemClock
@@ -40,7 +41,7 @@ class Container(containers.DeclarativeContainer):
         }
     )
     clock = providers.Singleton(SystemClock)
-    row_clock = providers.Object(None)
+    row_clock: providers.Provider[Clock | None] = providers.Object(None)
     job_repository: providers.Provider[IJobRepository] = providers.Singleton(
         make_repository,
         config.database_url,

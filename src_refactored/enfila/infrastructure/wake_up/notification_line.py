@@ -53,7 +53,7 @@ class _AsyncpgLine(NotificationLine):
     async def open(self, channel: str, received: Callable[[str], None]) -> None:
         import asyncpg  # noqa: PLC0415 - only where it is installed
 
-        self._connection = await asyncpg.connect(
+        self._connection = await asyncpg.connect(  # type: ignore[no-untyped-call]
             self._address,
             timeout=_CONNECT_SECONDS,
             command_timeout=_CONNECT_SECONDS,

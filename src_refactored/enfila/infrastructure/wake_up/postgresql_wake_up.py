@@ -117,7 +117,7 @@ class PostgresWakeUp(InProcessWakeUp):
             finally:
                 self._line = None
                 await line.close()
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads reconnections
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _received(self, payload: str) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from enfila.core.application.job_ids import JobIds
 from enfila.core.application.queue.announcing import events_of_addition, events_of_move
 from enfila.core.domain.events import (
     JobAdded,
@@ -17,7 +18,7 @@ from enfila.core.domain.events import (
 )
 from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.failure import JobError
-from enfila.core.domain.job.identity import JobIds, new_worker_id
+from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Cancelled, Completed, Failed, Outcome, Released, Snoozed

@@ -43,6 +43,7 @@ class Peculiar(BaseModel):
         return self.number * 2
 
 
+PECULIAR = Peculiar.model_validate({"n": 2, "inner": "[1]"})
 plain = PayloadCodec()
 
 
@@ -140,11 +141,11 @@ def test_a_result_type_validates_on_the_way_in_and_rebuilds_on_the_way_out() -> 
         codec.write_result(None)
 
 
-@pytest.mark.parametrize("given", [Peculiar(n=2, inner="[1]"), {"n": 2, "inner": "[1]"}])
+@pytest.mark.parametrize("given", [PECULIAR, {"n": 2, "inner": "[1]"}])
 def test_aliases_computed_fields_and_json_in_json_survive(given: Any) -> None:
     codec = PayloadCodec(Peculiar)
     rebuilt = codec.read_payload(codec.write_payload(given))
-    assert rebuilt == Peculiar(n=2, inner="[1]")
+    assert rebuilt == PECULIAR
 
 
 def test_an_annotation_is_a_type_too() -> None:
@@ -168,5 +169,5 @@ def test_a_type_that_pydantic_does_not_know_is_refused_when_it_is_needed() -> No
         pass
 
     codec = PayloadCodec(Unknown)
-    with pytest.raises(InvalidRequest, match="payload_type: .*give a type that pydantic knows"):
+    with pytest.raises(InvalidRequest, match=r"payload_type: .*give a type that pydantic knows"):
         codec.write_payload({})

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
+from enfila.core.application.job_ids import JobIds
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.queue.result_waiter import ResultWaiter
 from enfila.core.domain.errors import AlreadyClosed, JobNotFound, RepositoryUnavailable
-from enfila.core.domain.job.identity import JobId, JobIds
+from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import DEFAULT_OPTIONS
 from enfila.core.domain.job.state import JobState
@@ -164,7 +165,8 @@ async def test_any_other_error_reaches_those_who_wait(jobs: Jobs) -> None:
     with pytest.raises(ValueError, match="boom"):
         await waiting(jobs, jobs.add())
     jobs.error = None
-    assert await waiting(jobs, jobs.add(JobState.FAILED))
+    failed = jobs.add(JobState.FAILED)
+    assert await waiting(jobs, failed) is jobs.jobs[failed]
 
 
 async def test_closing_ends_the_waiting(jobs: Jobs) -> None:

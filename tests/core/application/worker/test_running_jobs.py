@@ -88,7 +88,9 @@ async def test_what_a_plain_function_raises_fails_the_attempt_with_its_trace(
 
 
 @pytest.mark.parametrize(
-    "raised", [SystemExit(3), KeyboardInterrupt(), StopIteration(1)], ids=lambda it: type(it).__name__
+    "raised",
+    [SystemExit(3), KeyboardInterrupt(), StopIteration(1)],
+    ids=lambda it: type(it).__name__,
 )
 async def test_a_plain_function_cannot_end_the_worker(
     queue: AnyQueue, make_worker: MakeWorker, raised: BaseException
@@ -336,9 +338,7 @@ async def test_a_retry_chooses_its_own_wait(queue: AnyQueue, make_worker: MakeWo
     assert (await retrying).error.message == "busy"
 
 
-async def test_a_custom_backoff_computes_the_wait(
-    queue: AnyQueue, make_worker: MakeWorker
-) -> None:
+async def test_a_custom_backoff_computes_the_wait(queue: AnyQueue, make_worker: MakeWorker) -> None:
     async def fail(job: ActiveJob[Any]) -> None:
         raise OSError("busy")
 

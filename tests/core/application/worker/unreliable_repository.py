@@ -50,7 +50,9 @@ class UnreliableRepository(InMemoryJobRepository):
 
     async def apply(self, transitions: Sequence[Transition]) -> list[datetime | None]:
         await self._reach("apply")
-        if any(transition.job_id in self.refuses and transition.result for transition in transitions):
+        if any(
+            transition.job_id in self.refuses and transition.result for transition in transitions
+        ):
             raise ValueError("this result cannot be stored")
         written = await super().apply(transitions)
         if self.loses_answers:

@@ -206,8 +206,7 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
 
         Jobs that were blocked by a removed one are unblocked, in the same step.
 
-        Args:
-            finished_before: only those that finished at least so long ago.
+        `finished_before` leaves those that finished less than so long ago.
         """
 
     @abstractmethod

@@ -40,8 +40,8 @@ class WakeUp(ABC):
     def ignore(self, queue: str, hint: Hint, event: asyncio.Event) -> None:
         """Ends what `listen` began."""
 
-    async def open(self) -> None:
+    async def open(self) -> None:  # noqa: B027 - within one process there is nothing to open
         """Begins to receive from other processes. Returns without waiting for a connection."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - and nothing to close
         """Stops receiving and releases what it holds. May be called twice."""

@@ -306,6 +306,10 @@ class AbstractQueue(Emitter, ABC, Generic[P, R]):
         """
 
     @abstractmethod
+    def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Makes `loop` the one that `add_sync` runs on; else it is the first it was used on."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Ends maintenance and listening. May be called twice. The repository stays open."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from enfila.core.application.group_commit import GroupCommit
+from enfila.core.application.job_ids import JobIds
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import (
     Added,
@@ -19,7 +20,7 @@ from enfila.core.application.queue.audience import Audience
 from enfila.core.application.queue.new_job import NewJob
 from enfila.core.application.queue.payload_codec import PayloadCodec
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.identity import JobId, JobIds
+from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.queue import name as checked_name

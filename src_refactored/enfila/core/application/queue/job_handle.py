@@ -169,7 +169,7 @@ class JobHandle(Generic[R]):
         self._job = await self._desk.reload(self.id)
         return self
 
-    async def result(self, timeout: Duration | None = None) -> R:  # noqa: ASYNC109 - the public API of DESIGN.md
+    async def result(self, timeout: Duration | None = None) -> R:
         """Waits until the job is final and returns its result, whichever process runs it.
 
         Args:

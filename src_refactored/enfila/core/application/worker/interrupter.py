@@ -22,10 +22,10 @@ class Interrupter:
 
     def __init__(self, patience: timedelta) -> None:
         self._patience = patience.total_seconds()
-        self._give_up: Callable[[Run], None] | None = None
+        self._give_up: Callable[[Run], None] = _nobody_runs_jobs
 
-    def when_overdue(self, give_up: Callable[[Run], None]) -> None:
-        """Sets what is to be done with a run that does not end."""
+    def hand_overdue_to(self, give_up: Callable[[Run], None]) -> None:
+        """Sets what is to be done with a run that has no handler yet, or one that does not end."""
         self._give_up = give_up
 
     def interrupt(self, run: Run, interruption: Interruption) -> None:
@@ -35,8 +35,9 @@ class Interrupter:
         is_first = run.interruption is None
         if is_first or interruption.cause is Cause.LOCK_LOST:
             run.interruption = interruption
-        # One that has not started is found to be interrupted when its turn comes.
-        if is_first and run.stage is Stage.RUNNING:
+        if run.stage is Stage.READY:
+            self._give_up(run)
+        elif is_first:
             self._stop(run, interruption.cause)
 
     def _stop(self, run: Run, cause: Cause) -> None:
@@ -50,5 +51,9 @@ class Interrupter:
         run.overdue = asyncio.get_running_loop().call_later(self._patience, self._overdue, run)
 
     def _overdue(self, run: Run) -> None:
-        if run.stage is Stage.RUNNING and self._give_up is not None:
+        if run.stage is Stage.RUNNING:
             self._give_up(run)
+
+
+def _nobody_runs_jobs(run: Run) -> None:
+    raise NotImplementedError(run)

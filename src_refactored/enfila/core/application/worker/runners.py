@@ -75,7 +75,7 @@ class Runners:
         self._idle = asyncio.Event()
         self._idle.set()
         self._context: contextvars.Context | None = None
-        interrupter.when_overdue(self._abandon)
+        interrupter.hand_overdue_to(self._give_up)
 
     @property
     def concurrency(self) -> int:
@@ -116,10 +116,7 @@ class Runners:
         """Releases what is ready, so that other workers can run it."""
         while self._held.ready:
             run = self._held.ready.popleft()
-            interruption = run.interruption or Interruption(Cause.SHUTDOWN, "given back unstarted")
-            self._settlement.hand_over(
-                run, self._execution.outcome_of_interruption(run, interruption)
-            )
+            self._settlement.hand_over(run, Released())
 
     def runs_in(self, task: asyncio.Task[object] | None) -> bool:
         """Whether this task is one of the runners."""
@@ -161,14 +158,15 @@ class Runners:
     def _next(self) -> Run | None:
         ready = self._held.ready
         while ready and len(self._slots) <= self._concurrency and not self._settlement.is_full:
-            run = ready.popleft()
+            run = ready[0]
             if self._may_start(run):
+                _ = ready.popleft()
                 run.stage = Stage.RUNNING
                 return run
-            self._end(run)
         return None
 
     def _may_start(self, run: Run) -> bool:
+        """Whether a run may start; one that may not is no longer ready then."""
         job = run.job
         if job.cancel_requested:
             reason = job.cancel_reason or "cancelled by request"
@@ -220,24 +218,29 @@ class Runners:
             self.dispatch()
             self._when_low()
 
-    # ── handlers that do not end ─────────────────────────────────────────────────────────────
+    # ── interrupted runs ─────────────────────────────────────────────────────────────────────
+
+    def _give_up(self, run: Run) -> None:
+        if run.stage is Stage.READY:
+            self._held.ready.remove(run)
+            self._end(run)
+        elif run.thread is None:
+            self._report_stubborn(run)
+            self._abandon(run)
+        else:
+            if run.interruption is not None and run.interruption.cause is not Cause.TIMED_OUT:
+                self._report_stubborn(run)
+            # Frees the runner; the thread is left to itself and its late answer dropped.
+            run.thread.cancel()
 
     def _abandon(self, run: Run) -> None:
-        interruption, task = run.interruption, run.task
-        if interruption is None or task is None:
-            return
-        if interruption.cause is not Cause.TIMED_OUT or run.thread is None:
-            self._report(
-                HandlerError(
-                    f"the handler of {run.job.name!r} {run.job.id} ignores that it is cancelled"
-                ),
-                "cancelling a job",
-            )
-        if run.thread is not None:
-            # The runner is free again; the thread's late answer is dropped.
-            run.thread.cancel()
-            return
+        task = run.task
         self._end(run)
-        task.cancel()
-        self._abandoned.add(task)
-        self._leave(task)
+        if task is not None:
+            task.cancel()
+            self._abandoned.add(task)
+            self._leave(task)
+
+    def _report_stubborn(self, run: Run) -> None:
+        problem = f"the handler of {run.job.name!r} {run.job.id} ignores that it is cancelled"
+        self._report(HandlerError(problem), "cancelling a job")

@@ -82,7 +82,7 @@ class Deduplication:
 
     @classmethod
     def for_time(cls, key: str, ttl: Duration) -> Deduplication:
-        """For `ttl` after the first, adding another returns the first, even when it has finished."""
+        """For `ttl` after the first, adding another returns the first, finished or not."""
         return cls(_key(key), ttl=duration("deduplication.ttl", ttl, allow_zero=False))
 
     @classmethod

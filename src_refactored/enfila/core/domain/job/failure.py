@@ -30,7 +30,9 @@ class JobError:
         """The error as a processor raised it."""
         trace = "".join(traceback.format_exception(error)) if error.__traceback__ else ""
         return cls(
-            type(error).__name__, storable(str(error))[:LONGEST_MESSAGE], storable(trace)[-LONGEST_TRACE:]
+            type(error).__name__,
+            storable(str(error))[:LONGEST_MESSAGE],
+            storable(trace)[-LONGEST_TRACE:],
         )
 
     def __str__(self) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import uuid
-from collections.abc import Callable
-from datetime import datetime
 from typing import Final, NewType
 
 from enfila.core.domain.errors import InvalidRequest
@@ -22,36 +18,15 @@ LockToken = NewType("LockToken", int)
 
 NO_TOKEN: Final = LockToken(0)
 
-_RANDOM_BITS: Final = 74
-_LARGEST_STEP_BITS: Final = 32
+UUID7_RANDOM_BITS: Final = 74
+"""Bits of a UUIDv7 below its 48 bits of milliseconds, version and variant left out."""
 
 
-class JobIds:
-    """Makes UUIDv7 identifiers that strictly rise within a process.
+def uuid7(value: int) -> JobId:
+    """A UUIDv7 from its 122 bits that are not version or variant (RFC 9562, section 5.7).
 
-    RFC 9562, section 6.2, method 2: within one millisecond, or when the clock steps back, the
-    random part of the last id is incremented by a random amount. Threads may share one.
+    48 bits of milliseconds since 1970, then 12 and 62 random bits.
     """
-
-    def __init__(self, entropy: Callable[[int], bytes] = os.urandom) -> None:
-        self._entropy = entropy
-        self._last = 0
-        self._lock = threading.Lock()
-
-    def next(self, now: datetime) -> JobId:
-        """A new id that carries the instant `now` (aware) to the millisecond."""
-        milliseconds = int(now.timestamp() * 1000)
-        random = int.from_bytes(self._entropy(10), "big")
-        fresh = milliseconds << _RANDOM_BITS | random & ((1 << _RANDOM_BITS) - 1)
-        with self._lock:
-            if fresh <= self._last:
-                fresh = self._last + 1 + (random & ((1 << _LARGEST_STEP_BITS) - 1))
-            self._last = fresh
-        return _as_uuid7(fresh)
-
-
-def _as_uuid7(value: int) -> JobId:
-    """48 bits of time, version, 12 random bits, variant, 62 random bits."""
     time, above, below = value >> 74, (value >> 62) & 0xFFF, value & ((1 << 62) - 1)
     text = f"{time:012x}{0x7000 | above:04x}{1 << 63 | below:016x}"
     return JobId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")

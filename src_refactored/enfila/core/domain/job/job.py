@@ -123,7 +123,7 @@ class Job:
     # ── its beginning ────────────────────────────────────────────────────────────────────────
 
     @classmethod
-    def new(
+    def new(  # noqa: PLR0917 - what makes a job, in the order one says it
         cls,
         job_id: JobId,
         queue: str,
@@ -263,9 +263,7 @@ class Job:
 
     def promote(self) -> Transition:
         """A delayed job joins the line before its time, with its priority."""
-        return self._move(
-            JobState.WAITING, Reason.PROMOTED, run_after=ZERO, wanted="be promoted"
-        )
+        return self._move(JobState.WAITING, Reason.PROMOTED, run_after=ZERO, wanted="be promoted")
 
     def unblock(self, now: datetime) -> Transition:
         """The last job it depended on is settled."""
@@ -400,7 +398,7 @@ class Job:
     # ── the one place where moves are made ───────────────────────────────────────────────────
 
     def _move(
-        self, target: JobState, reason: Reason, *, wanted: str | None = None, **changes: Any
+        self, target: JobState, reason: Reason, *, wanted: str | None = None, **changes: object
     ) -> Transition:
         self._check(reason, target, wanted or f"become {target.value}")
         kept: dict[str, Any] = {
@@ -410,15 +408,25 @@ class Job:
             "error": self.error,
             "retention": self.retention_in(target),
         }
-        return Transition(
-            self.id, self.state, self.token, target, reason, **(kept | changes)
-        )
+        return Transition(self.id, self.state, self.token, target, reason, **(kept | changes))
 
-    def _give_back(self, reason: Reason, *, run_after: timedelta | None, **changes: Any) -> Transition:
+    def _give_back(
+        self,
+        reason: Reason,
+        *,
+        run_after: timedelta | None,
+        record: Attempt | None,
+        stalled_count: int | None = None,
+    ) -> Transition:
         """Ends a run that costs no attempt."""
         target = JobState.DELAYED if run_after else JobState.WAITING
         return self._move(
-            target, reason, attempt=self.attempt - 1, run_after=run_after, **changes
+            target,
+            reason,
+            attempt=self.attempt - 1,
+            run_after=run_after,
+            record=record,
+            stalled_count=self.stalled_count if stalled_count is None else stalled_count,
         )
 
     def _cancel(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from enfila.core.domain.duration import ZERO, Duration, duration
 from enfila.core.domain.errors import InvalidRequest
@@ -122,12 +122,7 @@ class JobOptions:
             "metadata": _metadata(metadata),
             "keep_logs": _whole("keep_logs", keep_logs, 0, PRIORITY_LIMIT),
         }
-        self._fill({name: value for name, value in given.items() if value is not None})
-
-    def _fill(self, given: Mapping[str, Any]) -> None:
-        object.__setattr__(self, "_given", dict(given))
-        for name, default in _DEFAULTS.items():
-            object.__setattr__(self, name, given.get(name, default))
+        _fill(self, {name: value for name, value in given.items() if value is not None})
 
     def over(self, defaults: JobOptions) -> JobOptions:
         """These options, with what they leave out taken from `defaults`."""
@@ -141,13 +136,7 @@ class JobOptions:
             given.pop("run_at", None)
         if "run_at" in self._given:
             given.pop("delay", None)
-        return self._of(given)
-
-    @classmethod
-    def _of(cls, given: Mapping[str, Any]) -> Self:
-        options = cls.__new__(cls)
-        options._fill(given)
-        return options
+        return _options_with(given)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"JobOptions are immutable; make new ones to change {name}")
@@ -210,7 +199,7 @@ def options_from_text(text: str) -> JobOptions:
     if not text:
         return DEFAULT_OPTIONS
     stored: dict[str, Any] = json.loads(text)
-    return JobOptions._of(
+    return _options_with(
         {
             name: _READERS[name](value) if name in _READERS else value
             for name, value in stored.items()
@@ -218,7 +207,20 @@ def options_from_text(text: str) -> JobOptions:
     )
 
 
-def _stored(value: Any) -> Json:
+def _options_with(given: Mapping[str, Any]) -> JobOptions:
+    """Options from values that were checked before."""
+    options = JobOptions.__new__(JobOptions)
+    _fill(options, given)
+    return options
+
+
+def _fill(options: JobOptions, given: Mapping[str, Any]) -> None:
+    object.__setattr__(options, "_given", dict(given))
+    for name, default in _DEFAULTS.items():
+        object.__setattr__(options, name, given.get(name, default))
+
+
+def _stored(value: object) -> Json:
     match value:
         case Backoff() | Deduplication() | Retention():
             return value.to_json()

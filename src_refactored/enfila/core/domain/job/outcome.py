@@ -53,7 +53,7 @@ class Released:
 Outcome = Completed | Failed | Snoozed | Cancelled | Released
 
 
-class Snooze(Exception):  # noqa: N818 - a processor's word of control, not an error
+class Snooze(Exception):
     """Returned or raised by a processor: call me again after `delay`, this was no attempt."""
 
     def __init__(self, delay: Duration) -> None:
@@ -61,7 +61,7 @@ class Snooze(Exception):  # noqa: N818 - a processor's word of control, not an e
         super().__init__(f"snooze for {self.delay.total_seconds():g} s")
 
 
-class Cancel(Exception):  # noqa: N818 - a processor's word of control, not an error
+class Cancel(Exception):
     """Returned or raised by a processor: this job is to end as cancelled."""
 
     def __init__(self, reason: str = "cancelled by its processor") -> None:
@@ -69,10 +69,12 @@ class Cancel(Exception):  # noqa: N818 - a processor's word of control, not an e
         super().__init__(reason)
 
 
-class Retry(Exception):  # noqa: N818 - a processor's word of control, not an error
+class Retry(Exception):
     """Returned or raised by a processor: this attempt failed; try again after `delay`."""
 
-    def __init__(self, reason: str = "its processor asked for a retry", *, delay: Duration = 0) -> None:
+    def __init__(
+        self, reason: str = "its processor asked for a retry", *, delay: Duration = 0
+    ) -> None:
         self.reason = reason
         self.delay = duration("Retry.delay", delay)
         super().__init__(reason)

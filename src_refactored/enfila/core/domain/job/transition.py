@@ -18,9 +18,9 @@ from enfila.core.domain.json_document import JsonDocument
 class Transition:
     """Value object: what a job becomes, decided by `Job`, applied by a repository.
 
-    It rests on the job's state and lock token as they were read (`source`, `token`). A repository applies it in one
-    atomic step if both still stand, or answers *stale*. Lengths of time are relative to the
-    repository's clock, so that rows are written with one clock.
+    It rests on the job's state and lock token as they were read (`source`, `token`). A repository
+    applies it in one atomic step if both still stand, or answers *stale*. Lengths of time are
+    relative to the repository's clock, so that rows are written with one clock.
 
     Attributes:
         job_id: the job that moves.

@@ -45,9 +45,7 @@ def run_within_sync(transaction: Any, dialect: str, work: Callable[[sa.Connectio
         case sa.Connection():
             connection = transaction
         case _:
-            raise InvalidRequest(
-                "session", transaction, "give a SQLAlchemy Session or Connection"
-            )
+            raise InvalidRequest("session", transaction, "give a SQLAlchemy Session or Connection")
     if connection.dialect.name != dialect:
         raise InvalidRequest(
             "session", transaction, f"give one on {dialect}, the database of this queue's jobs"

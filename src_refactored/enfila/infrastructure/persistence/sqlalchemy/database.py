@@ -26,8 +26,7 @@ class Database(ABC):
     async def write(self, work: Work[T], *, autocommit: bool = False) -> T:
         """Runs `work` in one transaction, again if the database rolled it back for a conflict.
 
-        Args:
-            autocommit: `work` is a single statement, which is atomic without a transaction.
+        With `autocommit` the `work` is a single statement, which is atomic without a transaction.
         """
 
     @abstractmethod

@@ -41,9 +41,7 @@ class Deduplicating:
         self._add_plainly = add_plainly
         self._insert = insert
 
-    def add(
-        self, connection: sa.Connection, jobs: Sequence[Job], now: datetime
-    ) -> list[Added]:
+    def add(self, connection: sa.Connection, jobs: Sequence[Job], now: datetime) -> list[Added]:
         """Adds the jobs one after the other, in their order."""
         self._lock_keys(
             connection,
@@ -138,9 +136,7 @@ class Deduplicating:
         """The job that the key was given to, locked so that it stays what it is."""
         keys, jobs = self._tables.deduplications, self._tables.jobs
         row = connection.execute(
-            sa.select(keys.c.job_id, keys.c.free_at).where(
-                keys.c.queue == queue, keys.c.key == key
-            )
+            sa.select(keys.c.job_id, keys.c.free_at).where(keys.c.queue == queue, keys.c.key == key)
         ).one()
         if row.job_id is None:
             return None

@@ -60,7 +60,12 @@ def is_outage(error: BaseException) -> bool:
 
 # asyncpg raises these outside of SQLAlchemy's wrapping while it connects.
 _CONNECTION_ERRORS: Final = frozenset(
-    {"ConnectionDoesNotExistError", "InterfaceError", "InternalClientError", "CannotConnectNowError"}
+    {
+        "ConnectionDoesNotExistError",
+        "InterfaceError",
+        "InternalClientError",
+        "CannotConnectNowError",
+    }
 )
 
 

@@ -129,7 +129,7 @@ class FileDatabase(Database):
                 if connection is None:
                     connection = self._write_engine.connect()
                 self._write_group(connection, group)
-            except Exception as error:  # the group learns of it, and the thread goes on
+            except Exception as error:  # noqa: BLE001 - the group learns of it, the thread goes on
                 _refuse(group, translated(error, self._target))
                 if connection is not None:
                     with contextlib.suppress(Exception):
@@ -173,7 +173,7 @@ class FileDatabase(Database):
             except exc.OperationalError as error:
                 if "locked" not in str(error.orig) or time.monotonic() > deadline:
                     raise
-                time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 - spreads the waiters
+                time.sleep(random.uniform(0.001, 0.01))
 
     def _make_engine(self, url: URL, **pool: Any) -> sa.Engine:
         engine = sa.create_engine(
@@ -208,7 +208,7 @@ def _choose_wal(cursor: sqlite3.Cursor) -> None:
             # Changing the mode does not wait for locks as other statements do.
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
-            time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 - spreads the waiters
+            time.sleep(random.uniform(0.001, 0.01))
         else:
             return
 

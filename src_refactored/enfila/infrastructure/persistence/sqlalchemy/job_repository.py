@@ -78,7 +78,7 @@ class SqlAlchemyJobRepository(IJobRepository):
         DriverMissing: the database's driver is not installed.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one independent setting
+    def __init__(
         self,
         url: str,
         *,
@@ -181,9 +181,7 @@ class SqlAlchemyJobRepository(IJobRepository):
             autocommit=plain and self._writes.is_one_statement,
         )
 
-    async def add_within(
-        self, jobs: Sequence[Job], transaction: CallersTransaction
-    ) -> list[Added]:
+    async def add_within(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
         """See `IJobRepository.add_within`."""
         if not self._is_open:
             await self.open()
@@ -191,17 +189,13 @@ class SqlAlchemyJobRepository(IJobRepository):
             transaction, self._dialect, lambda connection: self._add(connection, jobs)
         )
 
-    def add_within_sync(
-        self, jobs: Sequence[Job], transaction: CallersTransaction
-    ) -> list[Added]:
+    def add_within_sync(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
         """See `IJobRepository.add_within_sync`."""
         return run_within_sync(
             transaction, self._dialect, lambda connection: self._add(connection, jobs)
         )
 
-    def after_commit(
-        self, transaction: CallersTransaction, callback: Callable[[], None]
-    ) -> None:
+    def after_commit(self, transaction: CallersTransaction, callback: Callable[[], None]) -> None:
         """See `IJobRepository.after_commit`."""
         after_commit(transaction, callback)
 
@@ -297,9 +291,7 @@ class SqlAlchemyJobRepository(IJobRepository):
         """See `IJobRepository.report`."""
         if not reports:
             return []
-        return await self._write(
-            lambda connection: self._writes.report(connection, reports)
-        )
+        return await self._write(lambda connection: self._writes.report(connection, reports))
 
     # ── changing and removing ────────────────────────────────────────────────────────────────
 
@@ -320,9 +312,7 @@ class SqlAlchemyJobRepository(IJobRepository):
 
     async def remove(self, jobs: Sequence[Job]) -> list[bool]:
         """See `IJobRepository.remove`."""
-        return await self._write(
-            lambda connection: self._removing.remove(connection, jobs)
-        )
+        return await self._write(lambda connection: self._removing.remove(connection, jobs))
 
     async def remove_all(
         self,
@@ -366,9 +356,7 @@ class SqlAlchemyJobRepository(IJobRepository):
     async def get(self, job_ids: Collection[JobId]) -> dict[JobId, Job]:
         """See `IJobReader.get`."""
         wanted = list(job_ids)
-        return await self._read(
-            lambda connection: self._reading.get(connection, wanted)
-        )
+        return await self._read(lambda connection: self._reading.get(connection, wanted))
 
     async def find(
         self,
@@ -394,21 +382,15 @@ class SqlAlchemyJobRepository(IJobRepository):
 
     async def counts(self, queue: str) -> QueueCounts:
         """See `IJobReader.counts`."""
-        return await self._read(
-            lambda connection: self._reading.counts(connection, queue)
-        )
+        return await self._read(lambda connection: self._reading.counts(connection, queue))
 
     async def until_next_due(self, queue: str) -> timedelta | None:
         """See `IJobReader.until_next_due`."""
-        return await self._read(
-            lambda connection: self._reading.until_next_due(connection, queue)
-        )
+        return await self._read(lambda connection: self._reading.until_next_due(connection, queue))
 
     async def attempts(self, job_id: JobId) -> list[Attempt]:
         """See `IJobReader.attempts`."""
-        return await self._read(
-            lambda connection: self._reading.attempts(connection, job_id)
-        )
+        return await self._read(lambda connection: self._reading.attempts(connection, job_id))
 
     async def logs(self, job_id: JobId, *, limit: int = 1000, offset: int = 0) -> list[LogLine]:
         """See `IJobReader.logs`."""
@@ -434,9 +416,7 @@ class SqlAlchemyJobRepository(IJobRepository):
 
     async def is_paused(self, queue: str) -> bool:
         """See `IQueueControl.is_paused`."""
-        return await self._read(
-            lambda connection: self._queues.is_paused(connection, queue)
-        )
+        return await self._read(lambda connection: self._queues.is_paused(connection, queue))
 
     async def beat(self, worker: WorkerInfo) -> None:
         """See `IWorkerRegistry.beat`."""
@@ -448,15 +428,11 @@ class SqlAlchemyJobRepository(IJobRepository):
 
     async def sign_off(self, worker_id: WorkerId) -> None:
         """See `IWorkerRegistry.sign_off`."""
-        await self._write(
-            lambda connection: self._workers.sign_off(connection, worker_id)
-        )
+        await self._write(lambda connection: self._workers.sign_off(connection, worker_id))
 
     async def workers(self, queue: str | None = None) -> list[WorkerInfo]:
         """See `IWorkerRegistry.workers`."""
-        return await self._read(
-            lambda connection: self._workers.all(connection, queue)
-        )
+        return await self._read(lambda connection: self._workers.all(connection, queue))
 
     async def forget_silent_workers(self, silent_for: timedelta) -> int:
         """See `IWorkerRegistry.forget_silent_workers`."""

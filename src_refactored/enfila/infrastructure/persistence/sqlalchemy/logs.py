@@ -19,9 +19,7 @@ class JobLogs:
     def __init__(self, tables: Tables) -> None:
         self._logs = tables.logs
 
-    def append(
-        self, connection: sa.Connection, reports: Sequence[Report], now: datetime
-    ) -> None:
+    def append(self, connection: sa.Connection, reports: Sequence[Report], now: datetime) -> None:
         """Stores the lines of reports whose tokens were right, and keeps the newest N if asked."""
         rows = [
             {"job_id": report.job_id, "attempt": report.attempt, "logged_at": now, "line": line}

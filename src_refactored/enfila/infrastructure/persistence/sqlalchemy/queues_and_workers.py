@@ -12,7 +12,6 @@ from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 
-
 UpsertingInsert = Callable[[sa.Table], Any]
 """The dialect's own insert, which knows what to do in a conflict."""
 
@@ -111,9 +110,7 @@ class Workers:
             chosen = chosen.where(workers.c.queue == queue)
         return [WorkerInfo(*row) for row in connection.execute(chosen)]
 
-    def forget_silent(
-        self, connection: sa.Connection, silent_for: timedelta, now: datetime
-    ) -> int:
+    def forget_silent(self, connection: sa.Connection, silent_for: timedelta, now: datetime) -> int:
         """See `IWorkerRegistry.forget_silent_workers`."""
         gone = connection.execute(
             sa.delete(self._workers).where(self._workers.c.seen_at <= now - silent_for)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, assert_never
 
 import sqlalchemy as sa
 
@@ -45,7 +45,7 @@ class Reading:
             found |= {row[0]: job_of(row) for row in rows}
         return found
 
-    def find(  # noqa: PLR0913 - the port's signature
+    def find(
         self,
         connection: sa.Connection,
         queue: str,
@@ -73,10 +73,12 @@ class Reading:
         """See `IJobReader.overdue`."""
         jobs = self._tables.jobs
         now = self._instants.expression
+        late: list[sa.ColumnElement[bool]]
+        since: sa.ColumnElement[Any]
         match kind:
             case Overdue.STALLED:
                 late = [jobs.c.state == JobState.ACTIVE.value, jobs.c.locked_until <= now]
-                since: sa.ColumnElement[Any] = jobs.c.locked_until
+                since = jobs.c.locked_until
             case Overdue.EXPIRED:
                 late = [
                     jobs.c.expires_at <= now,
@@ -87,6 +89,8 @@ class Reading:
             case Overdue.DUE:
                 late = [jobs.c.state == JobState.DELAYED.value, jobs.c.run_at <= now]
                 since = jobs.c.run_at
+            case _:
+                assert_never(kind)
         rows = connection.execute(
             sa.select(*job_columns(jobs))
             .where(jobs.c.queue == queue, *late)

@@ -62,9 +62,7 @@ class Removing:
         jobs = self._jobs
         removed = 0
         rules: list[sa.Select[tuple[JobId]]] = [
-            self._select(
-                jobs.c.queue == queue, jobs.c.remove_at <= self._instants.read(connection)
-            )
+            self._select(jobs.c.queue == queue, jobs.c.remove_at <= self._instants.read(connection))
         ]
         rules += self._rationed_by_themselves(connection, queue)
         for state in FINAL:

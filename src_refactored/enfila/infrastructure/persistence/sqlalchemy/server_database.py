@@ -72,7 +72,7 @@ class ServerDatabase(Database):
                 result: T = await attempt(work, progress)
             except Exception as error:
                 if tries_left and is_retryable(error):
-                    await asyncio.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - spreads retries
+                    await asyncio.sleep(random.uniform(0.001, 0.02))
                     continue
                 uncertain = is_write and progress.may_be_committed
                 raise translated(error, self._target, uncertain=uncertain) from error
@@ -149,5 +149,3 @@ def _ping_after_idling(engine: AsyncEngine) -> None:
 
     event.listen(engine.sync_engine.pool, "checkin", note_idle)
     event.listen(engine.sync_engine.pool, "checkout", ping)
-
-

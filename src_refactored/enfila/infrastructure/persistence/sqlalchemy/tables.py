@@ -144,7 +144,9 @@ def _jobs(metadata: sa.MetaData, prefix: str) -> sa.Table:
         sa.CheckConstraint(
             "(state = 'blocked') = (blocked_by is not null)", name=f"{prefix}jobs_blocked"
         ),
-        _partial(f"{prefix}jobs_waiting", "queue", "priority", "position", where="state = 'waiting'"),
+        _partial(
+            f"{prefix}jobs_waiting", "queue", "priority", "position", where="state = 'waiting'"
+        ),
         _partial(f"{prefix}jobs_delayed", "queue", "run_at", "position", where="state = 'delayed'"),
         _partial(f"{prefix}jobs_active", "queue", "locked_until", where="state = 'active'"),
         _partial(
@@ -171,7 +173,9 @@ def _attempts(metadata: sa.MetaData, prefix: str, jobs: sa.Table) -> sa.Table:
     return sa.Table(
         f"{prefix}attempts",
         metadata,
-        sa.Column("job_id", JobIdColumn, sa.ForeignKey(jobs.c.id, ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "job_id", JobIdColumn, sa.ForeignKey(jobs.c.id, ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("token", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("worker_id", sa.String(36)),
@@ -187,7 +191,9 @@ def _logs(metadata: sa.MetaData, prefix: str, jobs: sa.Table) -> sa.Table:
         f"{prefix}job_logs",
         metadata,
         sa.Column("id", BigIdentity, sa.Identity(always=True), primary_key=True),
-        sa.Column("job_id", JobIdColumn, sa.ForeignKey(jobs.c.id, ondelete="CASCADE"), nullable=False),
+        sa.Column(
+            "job_id", JobIdColumn, sa.ForeignKey(jobs.c.id, ondelete="CASCADE"), nullable=False
+        ),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("logged_at", Instant, nullable=False),
         sa.Column("line", sa.Text, nullable=False),

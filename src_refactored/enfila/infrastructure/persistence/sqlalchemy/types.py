@@ -20,8 +20,8 @@ class Instant(TypeDecorator[datetime]):
     microseconds since 1970, which sorts, compares and fits in 64 bits.
     """
 
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = sa.DateTime(timezone=True)
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """A big integer on SQLite, the native type elsewhere."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
@@ -13,7 +13,6 @@ from enfila.core.domain.errors import SchemaMismatch
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
-    from alembic.script.revision import _RevIdType
 
 REVISIONS: Final = ("0001",)
 """All revisions, oldest first. Kept here too, so that an up-to-date start need not load Alembic."""
@@ -28,9 +27,7 @@ class Upgrading:
     for the transaction; SQLite: the file's write lock), the others find the work done.
     """
 
-    def __init__(
-        self, schema: str | None, prefix: str, url: URL, *, auto_migrate: bool
-    ) -> None:
+    def __init__(self, schema: str | None, prefix: str, url: URL, *, auto_migrate: bool) -> None:
         self._schema = schema
         self._prefix = prefix
         self._backend = url.get_backend_name()
@@ -91,12 +88,13 @@ class Upgrading:
         config = Config()
         scripts: ScriptDirectory = ScriptDirectory(str(Path(__file__).parent))
 
-        def steps(current: _RevIdType, _context: object) -> list[object]:
+        def steps(current: Any, _context: object) -> list[object]:
             if backwards:
-                return list(scripts._downgrade_revs(revision, current))  # type: ignore[arg-type]  # noqa: SLF001
-            return list(scripts._upgrade_revs(revision, current))  # type: ignore[arg-type]  # noqa: SLF001
+                return list(scripts._downgrade_revs(revision, current))  # noqa: SLF001 - Alembic's own
+                # environments do so; the public command needs files of configuration.
+            return list(scripts._upgrade_revs(revision, current))  # noqa: SLF001 - as above
 
-        with EnvironmentContext(config, scripts, fn=steps) as environment:  # type: ignore[arg-type]
+        with EnvironmentContext(config, scripts, fn=steps) as environment:
             environment.configure(
                 connection=connection,
                 version_table=self._version_table,

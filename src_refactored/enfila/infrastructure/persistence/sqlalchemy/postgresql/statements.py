@@ -135,9 +135,7 @@ def claim_jobs(tables: Tables, instants: Instants, *, by_name: bool) -> sa.Selec
         .cte("due")
     )
     both = sa.union_all(sa.select(waiting), sa.select(due)).subquery("both")
-    picked = (
-        sa.select(both).order_by(both.c.priority, both.c.position).limit(limit).cte("picked")
-    )
+    picked = sa.select(both).order_by(both.c.priority, both.c.position).limit(limit).cte("picked")
     claimed = (
         sa.update(jobs)
         # An array of ids, so that the rows are found by primary key whatever the statistics say.
@@ -166,10 +164,9 @@ def apply_transitions(
 ) -> sa.Select[Any]:
     """Compare-and-set of the records; the id of each that was not stale, and the instant.
 
-    Args:
-        with_followers: whether jobs that others wait for are moved too. Those others must then be
-            unblocked by a further statement of the same transaction: one that was added while this
-            statement waited for its job's row is not in this statement's snapshot.
+    `with_followers` moves jobs that others wait for too. Those others must then be unblocked by a
+    further statement of the same transaction: one that was added while this statement waited for
+    its job's row is not in this statement's snapshot.
     """
     jobs = tables.jobs
     now = instants.expression
@@ -360,5 +357,3 @@ def _count(tables: Tables, changes: sa.Select[Any] | sa.CompoundSelect[Any]) -> 
 
 def _array(select: sa.Select[Any]) -> sa.ColumnElement[Any]:
     return sa.func.array(select.scalar_subquery())
-
-

@@ -89,7 +89,11 @@ class PostgresJobWrites(JobWrites):
         written = self._moved(connection, self._apply_with_followers, transitions)
         self._unblock(
             connection,
-            [each.job_id for each in transitions if each.target.is_final and each.job_id in written],
+            [
+                each.job_id
+                for each in transitions
+                if each.target.is_final and each.job_id in written
+            ],
         )
         return [written.get(transition.job_id) for transition in transitions]
 

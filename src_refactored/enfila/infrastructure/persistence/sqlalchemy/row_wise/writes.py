@@ -174,7 +174,9 @@ class RowWiseJobWrites(JobWrites):
     def remove(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
         """See `JobWrites.remove`."""
         table = self._tables.jobs
-        found = list(connection.scalars(jobs, self._instants.parameters()))
+        found: list[JobId] = [
+            JobId(str(row[0])) for row in connection.execute(jobs, self._instants.parameters())
+        ]
         if not found:
             return []
         gone = connection.execute(

@@ -120,9 +120,7 @@ def _make_histories(schema: str | None, prefix: str) -> None:
     jobs = f"{schema}.{prefix}jobs.id" if schema else f"{prefix}jobs.id"
     op.create_table(
         f"{prefix}attempts",
-        sa.Column(
-            "job_id", JobIdColumn, sa.ForeignKey(jobs, ondelete="CASCADE"), primary_key=True
-        ),
+        sa.Column("job_id", JobIdColumn, sa.ForeignKey(jobs, ondelete="CASCADE"), primary_key=True),
         sa.Column("token", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("worker_id", sa.String(36)),
@@ -141,9 +139,7 @@ def _make_histories(schema: str | None, prefix: str) -> None:
         sa.Column("line", sa.Text, nullable=False),
         schema=schema,
     )
-    op.create_index(
-        f"{prefix}job_logs_job", f"{prefix}job_logs", ["job_id", "id"], schema=schema
-    )
+    op.create_index(f"{prefix}job_logs_job", f"{prefix}job_logs", ["job_id", "id"], schema=schema)
 
 
 def _make_others(schema: str | None, prefix: str) -> None:
