@@ -9,21 +9,22 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from enfila.core.domain.job.state import JobState
+from enfila.infrastructure.persistence.sqlalchemy.eligibility import (
+    ACTIVE,
+    BLOCKED,
+    DELAYED,
+    FROM_QUEUE,
+    WAITING,
+    Eligibility,
+    first_of_both,
+)
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.mapping import job_columns
 from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import record_set
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 from enfila.infrastructure.persistence.sqlalchemy.types import JobIdColumn
 
-# How many due jobs one claim weighs against each other. Promotion puts the due ones in line all
-# the time; the limit only keeps a claim cheap when very many come due at the same moment.
-_MOST_DUE_AT_ONCE = 1_000
-
-_ACTIVE = sa.literal_column(f"'{JobState.ACTIVE.value}'", sa.Text)
-_WAITING = sa.literal_column(f"'{JobState.WAITING.value}'", sa.Text)
-_DELAYED = sa.literal_column(f"'{JobState.DELAYED.value}'", sa.Text)
 _NOT_DELAYED = [state.value for state in JobState if state is not JobState.DELAYED]
-_BLOCKED = sa.literal_column(f"'{JobState.BLOCKED.value}'", sa.Text)
 
 
 def add_jobs(tables: Tables, instants: Instants) -> sa.Select[Any]:
@@ -94,67 +95,36 @@ def add_jobs(tables: Tables, instants: Instants) -> sa.Select[Any]:
 def claim_jobs(tables: Tables, instants: Instants, *, by_name: bool) -> sa.Select[Any]:
     """Locks the first eligible jobs of a queue; `job_columns` of each."""
     jobs = tables.jobs
-    queue = sa.bindparam("from_queue", type_=sa.Text)
-    limit = sa.bindparam("limit", type_=sa.Integer)
-    now = instants.expression
-    eligible = [
-        jobs.c.queue == queue,
-        jobs.c.run_at <= now,
-        sa.or_(
-            jobs.c.expires_at.is_(None), jobs.c.started_at.is_not(None), jobs.c.expires_at > now
-        ),
-        sa.not_(
-            sa.exists().where(tables.queues.c.name == queue, tables.queues.c.paused_at.is_not(None))
-        ),
-    ]
-    if by_name:
-        eligible.append(jobs.c.name.in_(sa.bindparam("names", expanding=True, type_=sa.Text)))
-    order = (jobs.c.priority, jobs.c.position)
+    eligibility = Eligibility(tables, instants.expression, by_name=by_name)
     columns = (jobs.c.id, jobs.c.priority, jobs.c.position, jobs.c.state)
-    waiting = (
-        sa.select(*columns)
-        .where(jobs.c.state == _WAITING, *eligible)
-        .order_by(*order)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("waiting")
+    waiting = eligibility.waiting(*columns).with_for_update(skip_locked=True).cte("waiting")
+    # Still delayed once it is locked; said in a way that no partial index offers itself.
+    still_due = sa.and_(
+        jobs.c.id == sa.any_(_array(eligibility.due_ids())), jobs.c.state.not_in(_NOT_DELAYED)
     )
-    due_ids = (
-        sa.select(jobs.c.id)
-        .where(jobs.c.state == _DELAYED, *eligible)
-        .order_by(jobs.c.run_at, jobs.c.position)
-        .limit(sa.literal_column(str(_MOST_DUE_AT_ONCE)))
-    )
-    due = (
-        sa.select(*columns)
-        # Still delayed once it is locked; said in a way that no partial index offers itself.
-        .where(jobs.c.id == sa.any_(_array(due_ids)), jobs.c.state.not_in(_NOT_DELAYED))
-        .order_by(*order)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("due")
-    )
-    both = sa.union_all(sa.select(waiting), sa.select(due)).subquery("both")
-    picked = sa.select(both).order_by(both.c.priority, both.c.position).limit(limit).cte("picked")
+    due = eligibility.due(*columns, of=still_due).with_for_update(skip_locked=True).cte("due")
+    picked = first_of_both(waiting, due).cte("picked")
     claimed = (
         sa.update(jobs)
         # An array of ids, so that the rows are found by primary key whatever the statistics say.
         .where(jobs.c.id == sa.any_(_array(sa.select(picked.c.id))))
         .values(
-            state=_ACTIVE,
+            state=ACTIVE,
             lock_token=jobs.c.lock_token + 1,
             attempt=jobs.c.attempt + 1,
             worker_id=sa.bindparam("claimant", type_=sa.Text),
             locked_until=instants.later(sa.bindparam("lock_seconds", type_=sa.Double)),
-            started_at=now,
+            started_at=instants.expression,
             expires_at=sa.null(),
         )
         .returning(*job_columns(jobs))
         .cte("claimed")
     )
-    left = sa.select(queue, picked.c.state, -sa.func.count()).group_by(picked.c.state)
+    left = sa.select(FROM_QUEUE, picked.c.state, -sa.func.count()).group_by(picked.c.state)
     taken = (
-        sa.select(queue, _ACTIVE, sa.func.count()).select_from(picked).having(sa.func.count() > 0)
+        sa.select(FROM_QUEUE, ACTIVE, sa.func.count())
+        .select_from(picked)
+        .having(sa.func.count() > 0)
     )
     return sa.select(claimed).add_cte(_count(tables, sa.union_all(left, taken)))
 
@@ -281,16 +251,16 @@ def unblock_followers(tables: Tables, instants: Instants) -> sa.Select[Any]:
         sa.update(jobs)
         .where(
             jobs.c.blocked_by == sa.any_(sa.bindparam("ended", type_=ARRAY(JobIdColumn))),
-            jobs.c.state == _BLOCKED,
+            jobs.c.state == BLOCKED,
         )
         .values(
-            state=sa.case((jobs.c.run_at > instants.expression, _DELAYED), else_=_WAITING),
+            state=sa.case((jobs.c.run_at > instants.expression, DELAYED), else_=WAITING),
             blocked_by=sa.null(),
         )
         .returning(jobs.c.id, jobs.c.queue, jobs.c.state)
         .cte("unblocked")
     )
-    left = sa.select(unblocked.c.queue, _BLOCKED, -sa.func.count()).group_by(unblocked.c.queue)
+    left = sa.select(unblocked.c.queue, BLOCKED, -sa.func.count()).group_by(unblocked.c.queue)
     reached = sa.select(unblocked.c.queue, unblocked.c.state, sa.func.count()).group_by(
         unblocked.c.queue, unblocked.c.state
     )

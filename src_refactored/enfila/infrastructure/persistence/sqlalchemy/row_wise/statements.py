@@ -6,16 +6,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from enfila.core.domain.job.state import JobState
+from enfila.infrastructure.persistence.sqlalchemy.eligibility import (
+    ACTIVE,
+    Eligibility,
+    first_of_both,
+)
 from enfila.infrastructure.persistence.sqlalchemy.mapping import job_columns
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 from enfila.infrastructure.persistence.sqlalchemy.types import Instant
 
 _NOW = sa.bindparam("now", type_=Instant)
-_ACTIVE = sa.literal_column(f"'{JobState.ACTIVE.value}'", sa.Text)
-_WAITING = sa.literal_column(f"'{JobState.WAITING.value}'", sa.Text)
-_DELAYED = sa.literal_column(f"'{JobState.DELAYED.value}'", sa.Text)
-_MOST_DUE_AT_ONCE = 1_000
 
 
 def given_ids() -> sa.Select[tuple[str]]:
@@ -45,44 +45,12 @@ def known_places(tables: Tables) -> sa.Select[Any]:
 def eligible_jobs(tables: Tables, *, by_name: bool) -> sa.Select[Any]:
     """The first `limit` eligible jobs of a queue in the order to run them; `job_columns`."""
     jobs = tables.jobs
-    queue = sa.bindparam("queue", type_=sa.Text)
-    limit = sa.bindparam("limit", type_=sa.Integer)
-    eligible = [
-        jobs.c.queue == queue,
-        jobs.c.run_at <= _NOW,
-        sa.or_(
-            jobs.c.expires_at.is_(None), jobs.c.started_at.is_not(None), jobs.c.expires_at > _NOW
-        ),
-        sa.not_(
-            sa.exists().where(tables.queues.c.name == queue, tables.queues.c.paused_at.is_not(None))
-        ),
-    ]
-    if by_name:
-        eligible.append(jobs.c.name.in_(sa.bindparam("names", expanding=True, type_=sa.Text)))
     columns = job_columns(jobs)
-    order = (jobs.c.priority, jobs.c.position)
-    waiting = (
-        sa.select(*columns)
-        .where(jobs.c.state == _WAITING, *eligible)
-        .order_by(*order)
-        .limit(limit)
-        .subquery("waiting")
-    )
-    due_ids = (
-        sa.select(jobs.c.id)
-        .where(jobs.c.state == _DELAYED, *eligible)
-        .order_by(jobs.c.run_at, jobs.c.position)
-        .limit(sa.literal_column(str(_MOST_DUE_AT_ONCE)))
-    )
-    due = (
-        sa.select(*columns)
-        .where(jobs.c.id.in_(due_ids))
-        .order_by(*order)
-        .limit(limit)
-        .subquery("due")
-    )
-    both = sa.union_all(sa.select(waiting), sa.select(due)).subquery("eligible")
-    return sa.select(both).order_by(both.c.priority, both.c.position).limit(limit)
+    eligibility = Eligibility(tables, _NOW, by_name=by_name)
+    waiting = eligibility.waiting(*columns).subquery("waiting")
+    is_due = jobs.c.id.in_(eligibility.due_ids())
+    due = eligibility.due(*columns, of=is_due).subquery("due")
+    return first_of_both(waiting, due)
 
 
 def take_jobs(tables: Tables) -> sa.UpdateBase:
@@ -92,7 +60,7 @@ def take_jobs(tables: Tables) -> sa.UpdateBase:
         sa.update(jobs)
         .where(jobs.c.id.in_(given_ids()))
         .values(
-            state=_ACTIVE,
+            state=ACTIVE,
             lock_token=jobs.c.lock_token + 1,
             attempt=jobs.c.attempt + 1,
             worker_id=sa.bindparam("worker", type_=sa.Text),

@@ -73,7 +73,7 @@ class RowWiseJobWrites(JobWrites):
     def claim(self, connection: sa.Connection, claim: Claim) -> list[Job]:
         """See `JobWrites.claim`."""
         now = self._instants.read(connection)
-        parameters: dict[str, Any] = {"queue": claim.queue, "limit": claim.limit, "now": now}
+        parameters: dict[str, Any] = {"from_queue": claim.queue, "limit": claim.limit, "now": now}
         statement = self._eligible
         if claim.names is not None:
             statement = self._eligible_by_name

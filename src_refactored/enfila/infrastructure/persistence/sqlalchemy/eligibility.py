@@ -1,0 +1,86 @@
+"""Which jobs a claim may take, said once for all databases (`IJobRepository.claim` lists it)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from enfila.core.domain.job.state import JobState
+from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
+
+FROM_QUEUE: Final = sa.bindparam("from_queue", type_=sa.Text)
+LIMIT: Final = sa.bindparam("limit", type_=sa.Integer)
+
+ACTIVE: Final = sa.literal_column(f"'{JobState.ACTIVE.value}'", sa.Text)
+WAITING: Final = sa.literal_column(f"'{JobState.WAITING.value}'", sa.Text)
+DELAYED: Final = sa.literal_column(f"'{JobState.DELAYED.value}'", sa.Text)
+BLOCKED: Final = sa.literal_column(f"'{JobState.BLOCKED.value}'", sa.Text)
+"""Literals and not parameters, so that the planner may use the partial index of the state."""
+
+# How many due jobs one claim weighs against each other. Promotion puts the due ones in line all
+# the time; the limit only keeps a claim cheap when very many come due at the same moment.
+_MOST_DUE_AT_ONCE: Final = 1_000
+
+
+class Eligibility:
+    """The conditions of a claim on `FROM_QUEUE` (and the parameter `names`), as parts of a query.
+
+    Args:
+        now: the instant of the claim, as an expression.
+        by_name: whether only jobs named in the parameter `names` are taken.
+    """
+
+    def __init__(self, tables: Tables, now: sa.ColumnElement[datetime], *, by_name: bool) -> None:
+        self._jobs = tables.jobs
+        self._queues = tables.queues
+        self._now = now
+        self._by_name = by_name
+        self.order = (self._jobs.c.priority, self._jobs.c.position)
+
+    def waiting(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        """The first waiting jobs, in the order to run them."""
+        return self._first(columns, self._jobs.c.state == WAITING, *self._conditions())
+
+    def due(self, *columns: sa.ColumnElement[Any], of: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        """The first due jobs, in the order to run them, of those that `of` restricts to."""
+        return self._first(columns, of)
+
+    def due_ids(self) -> sa.Select[Any]:
+        """The ids of delayed jobs whose time has come, the longest due first."""
+        jobs = self._jobs
+        return (
+            sa.select(jobs.c.id)
+            .where(jobs.c.state == DELAYED, *self._conditions())
+            .order_by(jobs.c.run_at, jobs.c.position)
+            .limit(sa.literal_column(str(_MOST_DUE_AT_ONCE)))
+        )
+
+    def _first(
+        self, columns: tuple[sa.ColumnElement[Any], ...], *conditions: sa.ColumnElement[bool]
+    ) -> sa.Select[Any]:
+        return sa.select(*columns).where(*conditions).order_by(*self.order).limit(LIMIT)
+
+    def _conditions(self) -> list[sa.ColumnElement[bool]]:
+        jobs, queues = self._jobs, self._queues
+        paused = sa.exists().where(queues.c.name == FROM_QUEUE, queues.c.paused_at.is_not(None))
+        conditions = [
+            jobs.c.queue == FROM_QUEUE,
+            jobs.c.run_at <= self._now,
+            sa.or_(
+                jobs.c.expires_at.is_(None),
+                jobs.c.started_at.is_not(None),
+                jobs.c.expires_at > self._now,
+            ),
+            sa.not_(paused),
+        ]
+        if self._by_name:
+            conditions.append(jobs.c.name.in_(sa.bindparam("names", expanding=True, type_=sa.Text)))
+        return conditions
+
+
+def first_of_both(waiting: sa.FromClause, due: sa.FromClause) -> sa.Select[Any]:
+    """The first of waiting and due jobs together, in the order to run them."""
+    both = sa.union_all(sa.select(waiting), sa.select(due)).subquery("eligible")
+    return sa.select(both).order_by(both.c.priority, both.c.position).limit(LIMIT)
