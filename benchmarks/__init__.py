@@ -1,0 +1,1 @@
+"""How fast enfila is: `python -m benchmarks`."""
