@@ -126,7 +126,7 @@ class JobCancelled(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRemoved(JobEvent):
-    """A job's row was removed by hand."""
+    """One job was removed by hand. What goes in bulk (drain, clean, retention) is not told."""
 
     name: ClassVar[str] = "job.removed"
 
@@ -147,7 +147,7 @@ class QueueResumed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueDrained(Event):
-    """The last unfinished job of the queue is done."""
+    """The last unfinished job of the queue is done, and it was done on this queue object."""
 
     name: ClassVar[str] = "queue.drained"
 
@@ -208,7 +208,11 @@ class WorkerJobErrored(WorkerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLockLost(WorkerEvent):
-    """Another took over a job that this worker ran; the run was stopped, its outcome refused."""
+    """A job that this worker held is another's, or may be.
+
+    It was taken over, or its lock could not be renewed in time. Its run is stopped, and its outcome
+    is refused if another has the job.
+    """
 
     name: ClassVar[str] = "worker.lock.lost"
     job_id: JobId

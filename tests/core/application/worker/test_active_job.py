@@ -16,15 +16,28 @@ from tests.core.application.worker.recording import Recording
 from tests.core.application.worker.unreliable_repository import UnreliableRepository
 from tests.waiting import eventually, wait_for_event
 
+LOOKED_AT = (
+    "id",
+    "name",
+    "queue",
+    "payload",
+    "attempt",
+    "max_attempts",
+    "priority",
+    "metadata",
+    "tags",
+    "created_at",
+    "stalled_count",
+    "is_cancelled",
+    "cancel_reason",
+)
+
 
 async def test_it_knows_what_it_is(queue: AnyQueue, make_worker: MakeWorker) -> None:
     seen: dict[str, Any] = {}
 
     async def look(job: ActiveJob[Any]) -> None:
-        for name in (
-            "id name queue payload attempt max_attempts priority metadata tags created_at "
-            "stalled_count is_cancelled cancel_reason"
-        ).split():
+        for name in LOOKED_AT:
             seen[name] = getattr(job, name)
         seen["repr"] = repr(job)
 
@@ -151,7 +164,9 @@ async def test_only_the_newest_lines_are_kept_when_that_is_asked_for(
     assert [line.line for line in await job.logs()] == ["3", "4"]
 
 
-@pytest.mark.parametrize("value", [None, True, [1], float("nan"), object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [None, True, [1], float("nan"), object()], ids=lambda it: type(it).__name__
+)
 async def test_a_progress_that_is_none_is_refused(
     queue: AnyQueue, make_worker: MakeWorker, value: Any
 ) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,11 +17,12 @@ from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.queue.queue_service import QueueService
 from tests.core.application.worker.conftest import MakeWorker
 from tests.core.application.worker.recording import Recording
 from tests.core.application.worker.unreliable_repository import UnreliableRepository
-from tests.waiting import eventually, wait_for_event
+from tests.waiting import eventually
 
 
 async def _no_op(job: ActiveJob[Any]) -> None: ...
@@ -205,6 +208,59 @@ async def test_a_handler_that_swallows_its_timeout_loses_its_slot(
     gate.set()
 
 
+async def test_a_handler_that_comes_back_after_it_was_given_up_takes_no_further_job(
+    queue: AnyQueue, make_worker: MakeWorker
+) -> None:
+    gate, began = asyncio.Event(), []
+
+    async def swallow(job: ActiveJob[Any]) -> None:
+        began.append(job.name)
+        task = asyncio.current_task()
+        assert task is not None
+        while not gate.is_set():
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                task.uncancel()
+
+    await queue.add("given up", None, JobOptions(timeout=0.02))
+    await queue.add_bulk([("next",)] * 5)
+    async with make_worker(swallow, cancellation_grace=0.02, prefetch=10) as worker:
+        await eventually(lambda: len(began) == 2)
+        assert worker.active_count == 1
+        gate.set()
+        await eventually(lambda: len(began) == 6)
+        await eventually(lambda: worker.active_count == 0)
+
+
+def test_a_program_that_forgets_its_worker_ends_all_the_same() -> None:
+    program = """
+import asyncio
+from enfila.core.application.worker.worker_options import WorkerOptions
+from enfila.core.application.worker.worker_service import WorkerService
+from enfila.infrastructure.persistence.memory.job_repository import InMemoryJobRepository
+from enfila.infrastructure.queue.queue_service import QueueService
+
+async def main():
+    began = asyncio.Event()
+    async def work(job):
+        assert not began.is_set(), "nothing may begin when the loop is torn down"
+        began.set()
+        await asyncio.sleep(3600)
+    queue = QueueService("work", InMemoryJobRepository())
+    await queue.add_bulk([("job",)] * 10)
+    await WorkerService(queue, work, WorkerOptions(prefetch=5)).start()
+    await began.wait()
+    print("leaving")
+
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], timeout=30, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("leaving\n", "")
+
+
 async def test_a_thread_that_ignores_its_cancellation_does_not_keep_the_worker(
     queue: AnyQueue, make_worker: MakeWorker
 ) -> None:
@@ -238,7 +294,7 @@ async def test_closing_ends_when_the_database_is_away(
     await eventually(lambda: worker.active_count)
     repository.is_away = True
     await _within(5, worker.close(grace=0))
-    assert "1 outcome(s) could not be written" in str(errors.events[-2].error)
+    assert "1 outcome(s) could not be written" in str([event.error for event in errors.events])
     repository.is_away = False
     # Nothing was lost: the job is still held, and recovered when its lock has run out.
     assert (await job.refresh()).state == "active"
@@ -328,9 +384,7 @@ async def test_cancelling_run_stops_at_once_and_gives_back(
     assert (await job.refresh()).state == "waiting"
 
 
-async def test_a_handler_may_close_its_own_worker(
-    queue: AnyQueue, make_worker: MakeWorker
-) -> None:
+async def test_a_handler_may_close_its_own_worker(queue: AnyQueue, make_worker: MakeWorker) -> None:
     async def close(job: ActiveJob[Any]) -> str:
         await worker.close()
         return "closed from within"
@@ -422,5 +476,5 @@ async def test_starting_and_closing_at_random_moments_leaves_nothing_behind(
             assert counts.active == 0
             assert counts.total == 300
     await eventually(lambda: asyncio.all_tasks() == before)
-    for job in await repository.find("work", ["waiting", "delayed"], limit=300):  # type: ignore[list-item]
+    for job in await repository.find("work", [JobState.WAITING, JobState.DELAYED], limit=300):
         assert job.attempt <= 100

@@ -27,8 +27,8 @@ async def test_an_idle_worker_goes_on_after_an_outage_which_is_reported_once(
     async with worker:
         await eventually(lambda: repository.claims)
         repository.is_away = True
-        tried = len(repository.claims)
-        await eventually(lambda: len(repository.claims) >= tried + 4)
+        tried = len(repository.calls)
+        await eventually(lambda: len(repository.calls) >= tried + 5)
         repository.is_away = False
         job = await queue.add("after")
         assert await job.result(timeout=10) == "after"
@@ -39,15 +39,18 @@ async def test_an_idle_worker_goes_on_after_an_outage_which_is_reported_once(
 async def test_each_outage_is_reported(
     queue: AnyQueue, make_worker: MakeWorker, repository: UnreliableRepository
 ) -> None:
-    worker = make_worker(_no_op)
+    worker = make_worker(_no_op, heartbeat=0.1)
     errors = Recording(worker, "worker.error")
     async with worker:
+        # An outage is over when every part has got through again.
         for count in (1, 2):
             repository.is_away = True
             await eventually(lambda count=count: len(errors.events) == count)  # type: ignore[misc]
             repository.is_away = False
             job = await queue.add("between")
             await job.result(timeout=10)
+            beats = repository.calls.count("beat")
+            await eventually(lambda beats=beats: repository.calls.count("beat") > beats)  # type: ignore[misc]
     assert len(errors.events) == 2
 
 
@@ -182,7 +185,7 @@ async def test_a_fault_of_the_repository_that_is_no_outage_is_survived_too(
         repository.claim = claim  # type: ignore[method-assign]
         raise KeyError("a bug")
 
-    repository.claim = fail_once  # type: ignore[method-assign]
+    repository.claim = fail_once  # type: ignore[method-assign,assignment]
     job = await queue.add("work")
     worker = make_worker(_no_op)
     errors = Recording(worker, "worker.error")

@@ -84,7 +84,18 @@ class Office:
         {1: by_model},
         {"": by_model},
     ],
-    ids=repr,
+    ids=[
+        "none",
+        "text",
+        "number",
+        "no names",
+        "no argument",
+        "two arguments",
+        "class",
+        "name without function",
+        "name that is a number",
+        "empty name",
+    ],
 )
 async def test_what_cannot_be_called_with_a_job_is_refused_at_once(
     queue: AnyQueue, given: Any
@@ -115,7 +126,17 @@ async def test_a_payload_type_that_pydantic_does_not_know_is_refused_at_once(
         (Office(), {"to": "ada"}, "called for ada"),
         (functools.partial(by_model), {"to": "ada"}, {"number": 1}),
     ],
-    ids=repr,
+    ids=[
+        "model",
+        "model in a thread",
+        "dict",
+        "typed dict",
+        "type variable",
+        "unresolved",
+        "method",
+        "object",
+        "partial",
+    ],
 )
 async def test_the_payload_has_the_type_of_the_annotation(
     queue: AnyQueue, make_worker: MakeWorker, processor: Any, payload: Any, result: Any
@@ -150,7 +171,7 @@ async def test_a_mapping_takes_only_jobs_with_its_names(
         assert await second.result(timeout=5) == "plain second"
     await other.refresh()
     assert other.state == "waiting"
-    assert repository.claims[0].names == {"first", "second"}
+    assert repository.claims[0].names == frozenset({"first", "second"})
 
 
 async def test_a_job_that_no_processor_knows_fails(queue: AnyQueue) -> None:
@@ -185,7 +206,18 @@ def _annotated(job: ActiveJob[Any]) -> Any:
         (lambda job: by_model(job), False),  # noqa: PLW0108 - that is the example
         (len, False),
     ],
-    ids=repr,
+    ids=[
+        "async",
+        "partial of partial",
+        "object",
+        "partial of object",
+        "method",
+        "wrapped",
+        "annotated",
+        "plain",
+        "lambda",
+        "builtin",
+    ],
 )
 async def test_async_functions_are_known_in_any_wrapping(
     queue: AnyQueue, function: Any, *, is_async: bool

@@ -49,7 +49,7 @@ async def test_a_result_that_is_not_json_fails_the_attempt_and_the_worker_goes_o
     bad, good = await queue.add("bad"), await queue.add("good")
     async with make_worker(answer):
         assert await good.result(timeout=5) == "good"
-        with pytest.raises(JobNotCompleted, match="cannot be stored.*object"):
+        with pytest.raises(JobNotCompleted, match=r"cannot be stored.*object"):
             await bad.result(timeout=5)
 
 
@@ -196,7 +196,7 @@ async def test_a_timeout_ends_an_async_attempt_at_once(
 
     job = await queue.add("hang", None, JobOptions(timeout=0.02))
     async with make_worker(hang):
-        with pytest.raises(JobNotCompleted, match="longer than its timeout of 0.02 s"):
+        with pytest.raises(JobNotCompleted, match=r"longer than its timeout of 0\.02 s"):
             await job.result(timeout=5)
     assert job.error is not None
     assert job.error.type == "AttemptTimedOut"

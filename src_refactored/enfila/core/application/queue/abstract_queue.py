@@ -311,7 +311,10 @@ class AbstractQueue(Emitter, ABC, Generic[P, R]):
 
     @abstractmethod
     async def close(self) -> None:
-        """Ends maintenance and listening. May be called twice. The repository stays open."""
+        """Ends maintenance and listening, after the writes under way and their async listeners.
+
+        Who waits for a result gets `AlreadyClosed`. May be called twice. The repository stays open.
+        """
 
     async def __aenter__(self) -> Self:
         return self

@@ -156,10 +156,12 @@ class ActiveJob(_RunningJob[P]):
         """Makes the lock hold for so long from now on.
 
         The worker renews locks by itself. Before a stretch that blocks the event loop for longer
-        than the worker's `lock_duration` it cannot, and then this is needed.
+        than the worker's `lock_duration` it cannot, and then this is needed. The lock is never made
+        shorter than the worker's usual one.
 
         Raises:
             LockLost: another worker has the job, or this run is over; nothing was written.
+            RepositoryUnavailable: the database is away.
         """
         await self._desk.extend_lock(self._run, duration("duration", length, allow_zero=False))
 

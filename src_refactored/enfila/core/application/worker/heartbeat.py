@@ -40,6 +40,7 @@ class Heartbeat:
         self._outages = outages
         self._concurrency = concurrency
         self._active = active
+        self._is_stopped = False
         self._loop = PeriodicLoop(
             self._beat,
             interval=lambda: interval,
@@ -53,18 +54,21 @@ class Heartbeat:
 
     async def stop(self) -> None:
         """Ends after a beat under way, which must not come after the worker has signed off."""
+        self._is_stopped = True
         await self._loop.stop()
 
     async def _beat(self) -> bool:
-        await self._queue.beat(
-            WorkerInfo(
-                self._worker_id,
-                self._queue.name,
-                socket.gethostname(),
-                os.getpid(),
-                self._concurrency(),
-                self._active(),
-            )
+        await self._outages.endure(
+            _DURING, lambda: self._queue.beat(self._described()), is_over=lambda: self._is_stopped
         )
-        self._outages.succeeded(_DURING)
         return False
+
+    def _described(self) -> WorkerInfo:
+        return WorkerInfo(
+            self._worker_id,
+            self._queue.name,
+            socket.gethostname(),
+            os.getpid(),
+            self._concurrency(),
+            self._active(),
+        )

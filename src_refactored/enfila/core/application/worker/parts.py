@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from time import monotonic
 from typing import Final, cast
 
 from enfila.core.application.emitter import Emitter
@@ -162,15 +163,17 @@ class WorkerParts:
             await self._sign_off()
         finally:
             self._threads.close()
-            await self._reports.close()
             self._settlement.give_up()
+            self._outages.hurry()
+            await self._reports.close()
             await self._tasks.cancel()
             await self.runners.close()
 
     async def _write_the_rest(self) -> None:
         # A claim under way brings jobs that have to be given back.
+        ends = monotonic() + _LAST_WRITES
         _ = await is_set_within(self.intake.ended, _LAST_WRITES)
-        if not await self._settlement.flush(_LAST_WRITES):
+        if not await self._settlement.flush(max(ends - monotonic(), 0)):
             lost = self._settlement.unsettled
             self._voice.error(
                 RepositoryUnavailable(

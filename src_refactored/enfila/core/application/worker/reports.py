@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,6 +20,8 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.json_document import JsonDocument
 
 _MOST_IN_ONE_STATEMENT: Final = 1000
+_LAST_WRITE: Final = 1.0
+"""Seconds that a write under way may still take at the close."""
 _DURING: Final = "storing progress and logs"
 
 
@@ -77,8 +81,11 @@ class ReportDesk:
             raise LockLost(job.id, job.token)
 
     async def close(self) -> None:
-        """Drops what is not stored yet."""
+        """Drops what is not stored yet. By then `is_over` has to be true."""
         await self._tasks.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WRITE):
+                await self._group.close()
 
     async def _store(self, run: Run, report: Report) -> bool:
         try:

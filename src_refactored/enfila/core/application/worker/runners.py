@@ -186,7 +186,9 @@ class Runners:
         self._settle(run, outcome)
 
     def _may_go_on(self, run: Run, task: asyncio.Task[None]) -> bool:
-        """Whether the handler left the task as it found it."""
+        """Whether the task still has a slot, and its handler left it as it found it."""
+        if task in self._abandoned:
+            return False
         if not task.cancelling():
             return True
         if run.interruption is None:
