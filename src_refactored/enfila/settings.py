@@ -26,7 +26,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ENFILA_", frozen=True, extra="ignore")
 
     database_url: str = Field(default="sqlite:///enfila.db", min_length=1)
-    schema_name: str | None = Field(default=None, validation_alias="ENFILA_SCHEMA")
+    schema_name: str | None = Field(
+        default=None, validation_alias="ENFILA_SCHEMA", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,29}$"
+    )
     table_prefix: str = Field(default="enfila_", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,29}$")
     auto_migrate: bool = True
     pool_size: int = Field(default=5, ge=1, le=1000)

@@ -1,6 +1,6 @@
 """The queue on a repository; the numbers in the tests are lines of the project's CONFORMANCE list.
 
-`repository` is the one fixture to parametrize when another adapter is to be used.
+On the adapters that follow the frozen clock; that all adapters are alike is the contract suite's.
 """
 
 from collections.abc import AsyncIterator
@@ -11,6 +11,7 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 from enfila.infrastructure.queue.queue_service import QueueService
 from enfila.testing import FrozenClock
+from tests.contract.adapters import sql_repository
 from tests.infrastructure.queue.bench import Bench, Queue
 
 
@@ -19,9 +20,17 @@ def clock() -> FrozenClock:
     return FrozenClock()
 
 
-@pytest.fixture
-async def repository(clock: FrozenClock) -> IJobRepository:
-    return InMemoryJobRepository(clock)
+@pytest.fixture(params=["memory", "sqlite"])
+async def repository(
+    request: pytest.FixtureRequest, clock: FrozenClock
+) -> AsyncIterator[IJobRepository]:
+    if request.param == "memory":
+        yield InMemoryJobRepository(clock)
+        return
+    repository = sql_repository(request.param, request, clock)
+    await repository.open()
+    yield repository
+    await repository.close()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def make_repository(
         InvalidRequest: a database that enfila does not know, or a wrong setting.
         DriverMissing: the database's driver is not installed.
     """
-    if url.startswith("memory:"):
+    if str(url).startswith("memory:"):
         from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 
         return InMemoryJobRepository(clock=clock)

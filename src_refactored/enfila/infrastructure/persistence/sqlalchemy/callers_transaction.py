@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -60,86 +61,148 @@ def after_commit(transaction: Any, callback: Callable[[], None]) -> None:
     )
     match inner or transaction:
         case Session() as session:
-            _SessionWatch(session, callback)
+            _watch_of_session(session).call_after_commit(session, callback)
         case sa.Connection() as connection:
-            _ConnectionWatch(connection, callback)
+            _watch_of_connection(connection).call_after_commit(callback)
         case _:
             raise InvalidRequest("session", transaction, _ALLOWED)
 
 
-class _SessionWatch:
-    """Waits for the end of a session's transaction, or of the savepoint that it is in now."""
+# ── sessions ─────────────────────────────────────────────────────────────────────────────────
 
-    def __init__(self, session: Session, callback: Callable[[], None]) -> None:
-        self._session = session
-        self._callback = callback
-        self._at_stake: list[SessionTransaction] = []
-        level = session.get_nested_transaction() or session.get_transaction()
-        while level is not None:
-            self._at_stake.append(level)
-            level = level.parent
-        self._is_over = False
+
+class _SessionWatch:
+    """Hears how the transactions of one session end. It stays, for listeners cannot be removed
+    while they are called, and a session is often used again.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._waiting: list[tuple[Callable[[], None], list[SessionTransaction]]] = []
         event.listen(session, "after_commit", self._committed)
         event.listen(session, "after_soft_rollback", self._rolled_back)
+        event.listen(session, "after_transaction_end", self._ended)
+
+    def call_after_commit(self, session: Session, callback: Callable[[], None]) -> None:
+        """Calls back once after the end of the transaction that the session is in now."""
+        at_stake: list[SessionTransaction] = []
+        level = session.get_nested_transaction() or session.get_transaction()
+        while level is not None:
+            at_stake.append(level)
+            level = level.parent
+        self._waiting.append((callback, at_stake))
 
     def _committed(self, session: Session) -> None:
         # Also told of released savepoints, which commit nothing yet.
-        if not self._is_over and not session.in_nested_transaction():
-            self._end()
-            self._callback()
+        if not session.in_nested_transaction():
+            waiting, self._waiting = self._waiting, []
+            for callback, _ in waiting:
+                callback()
 
     def _rolled_back(self, _session: Session, transaction: SessionTransaction) -> None:
-        if transaction in self._at_stake:
-            self._end()
+        self._waiting = [each for each in self._waiting if transaction not in each[1]]
 
-    def _end(self) -> None:
-        self._is_over = True
-        # SQLAlchemy forbids removing a listener while it is being called.
-        _later(self._stop_listening)
+    def _ended(self, session: Session, transaction: SessionTransaction) -> None:
+        # A session that is closed rolls back without saying so.
+        if transaction.parent is None:
+            self._rolled_back(session, transaction)
 
-    def _stop_listening(self) -> None:
-        event.remove(self._session, "after_commit", self._committed)
-        event.remove(self._session, "after_soft_rollback", self._rolled_back)
+
+def _watch_of_session(session: Session) -> _SessionWatch:
+    watch: _SessionWatch | None = session.info.get(_SessionWatch)
+    if watch is None:
+        watch = session.info[_SessionWatch] = _SessionWatch(session)
+    return watch
+
+
+# ── connections ──────────────────────────────────────────────────────────────────────────────
 
 
 class _ConnectionWatch:
-    """Waits for the end of a connection's transaction.
+    """Hears how the transactions of one connection end.
 
     A connection tells that it is about to commit, and not that it has. So from then on the
     transaction itself is looked at until it is no longer active.
     """
 
-    def __init__(self, connection: sa.Connection, callback: Callable[[], None]) -> None:
-        self._connection = connection
-        self._transaction = connection.get_transaction()
-        self._callback = callback
-        self._is_over = False
-        event.listen(connection, "commit", self._committing)
-        event.listen(connection, "rollback", self._failed)
-        event.listen(connection, "handle_error", self._failed)
+    def __init__(self, connection: sa.Connection) -> None:
+        self._waiting: list[tuple[Callable[[], None], set[str]]] = []
+        self._commit: _Commit | None = None
+        event.listen(connection, "commit", self._commits)
+        event.listen(connection, "rollback", self._rolls_back)
+        event.listen(connection, "savepoint", self._begins_savepoint)
+        event.listen(connection, "rollback_savepoint", self._rolls_back_savepoint)
 
-    def _committing(self, _connection: sa.Connection) -> None:
-        _later(self._look)
+    def call_after_commit(self, callback: Callable[[], None]) -> None:
+        """Calls back once after the end of the transaction that the connection is in now."""
+        self._waiting.append((callback, set()))
 
-    def _failed(self, *_: object) -> None:
-        self._end()
+    def has_failed(self) -> None:
+        """Notes an error of the driver's; in a commit, it is a commit that failed."""
+        if self._commit is not None and self._commit.is_under_way:
+            self._commit.has_failed = True
 
-    def _look(self) -> None:
-        if self._transaction is not None and self._transaction.is_active:
-            _later(self._look)
-        elif not self._is_over:
-            self._end()
-            self._callback()
+    def _commits(self, connection: sa.Connection) -> None:
+        waiting, self._waiting = self._waiting, []
+        transaction = connection.get_transaction()
+        if waiting and transaction is not None:
+            self._commit = _Commit(transaction, [callback for callback, _ in waiting])
+            _later(self._commit.look)
 
-    def _end(self) -> None:
-        if not self._is_over:
-            self._is_over = True
-            _later(self._stop_listening)
+    def _rolls_back(self, _connection: sa.Connection) -> None:
+        self._waiting = []
 
-    def _stop_listening(self) -> None:
-        event.remove(self._connection, "commit", self._committing)
-        event.remove(self._connection, "rollback", self._failed)
-        event.remove(self._connection, "handle_error", self._failed)
+    def _begins_savepoint(self, _connection: sa.Connection, name: str) -> None:
+        # What is there already does not depend on what becomes of this savepoint.
+        for _, later_savepoints in self._waiting:
+            later_savepoints.add(name)
+
+    def _rolls_back_savepoint(
+        self, _connection: sa.Connection, name: str, _context: object
+    ) -> None:
+        self._waiting = [each for each in self._waiting if name in each[1]]
+
+
+class _Commit:
+    """A commit under way."""
+
+    def __init__(self, transaction: sa.RootTransaction, then: list[Callable[[], None]]) -> None:
+        self.has_failed = False
+        self._transaction = transaction
+        self._then = then
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the driver has not answered yet."""
+        return self._transaction.is_active
+
+    def look(self) -> None:
+        """Calls back if the commit is over and went well; looks again later while it goes on."""
+        if self.has_failed:
+            return
+        if self.is_under_way:
+            _later(self.look)
+        else:
+            for callback in self._then:
+                callback()
+
+
+_watches: WeakKeyDictionary[sa.Connection, _ConnectionWatch] = WeakKeyDictionary()
+
+
+def _watch_of_connection(connection: sa.Connection) -> _ConnectionWatch:
+    watch = _watches.get(connection)
+    if watch is None:
+        watch = _watches[connection] = _ConnectionWatch(connection)
+        # Errors are told of by the dialect and not by the connection.
+        if not event.contains(connection.dialect, "handle_error", _note_error):
+            event.listen(connection.dialect, "handle_error", _note_error)
+    return watch
+
+
+def _note_error(context: sa.ExceptionContext) -> None:
+    watch = None if context.connection is None else _watches.get(context.connection)
+    if watch is not None:
+        watch.has_failed()
 
 
 def _later(callback: Callable[[], None]) -> None:

@@ -11,9 +11,10 @@ from enfila.core.domain.errors import EnfilaError, RepositoryUnavailable
 
 # Serialization failure and deadlock: the transaction was rolled back and may be tried again.
 _RETRYABLE_STATES: Final = frozenset({"40001", "40P01"})
-# SQLSTATE classes: connection exception, insufficient resources, operator intervention, I/O error;
-# and read-only transaction (a server that became a standby).
-_UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "58", "25006", "28", "3D")
+# SQLSTATE classes: connection exception, insufficient resources, operator intervention, I/O error,
+# a conflict that came back at every try, wrong credentials, unknown database; and read-only
+# transaction (a server that became a standby).
+_UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "58", "40", "28", "3D", "25006")
 _SQLITE_UNAVAILABLE: Final = (
     "database is locked",
     "database or disk is full",
@@ -70,7 +71,17 @@ _CONNECTION_ERRORS: Final = frozenset(
 
 
 def _is_about_sql(text: str) -> bool:
-    return any(word in text for word in ("no such", "syntax error", "has no column"))
+    # Not merely "no such": the socket of a server that is away is "no such file".
+    return any(word in text for word in _WRONG_SQL)
+
+
+_WRONG_SQL: Final = (
+    "no such table",
+    "no such column",
+    "no such function",
+    "syntax error",
+    "has no column",
+)
 
 
 def translated(error: BaseException, target: str, *, uncertain: bool = False) -> BaseException:

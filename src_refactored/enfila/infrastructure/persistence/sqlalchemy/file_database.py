@@ -19,7 +19,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool, QueuePool
 
-from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
+from enfila.core.domain.errors import AlreadyClosed, InvalidRequest, RepositoryUnavailable
 from enfila.infrastructure.persistence.sqlalchemy.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.driver_errors import translated
 from enfila.infrastructure.persistence.sqlalchemy.urls import shown
@@ -30,6 +30,7 @@ _MOST_TOGETHER: Final = 256
 _BUSY_SECONDS: Final = 5.0
 _LOCKED_SECONDS: Final = 30.0
 _READERS: Final = 4
+_SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
 
 _Request = tuple[Work[Any], "Future[Any]"]
 
@@ -47,6 +48,9 @@ class FileDatabase(Database):
     """
 
     def __init__(self, url: URL, *, synchronous: str) -> None:
+        if synchronous not in _SYNCHRONOUS:
+            # SQLite takes what it does not know for NORMAL, and says nothing.
+            raise InvalidRequest("synchronous", synchronous, f"give {', '.join(_SYNCHRONOUS)}")
         self._target = shown(url)
         self._path = url.database
         self._in_memory = self._path in {None, "", ":memory:"} or "mode=memory" in str(url.query)
@@ -58,7 +62,7 @@ class FileDatabase(Database):
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="enfila-read")
         self._writer: threading.Thread | None = None
-        self._start = threading.Lock()
+        self._door = threading.Lock()
         self._closed = False
 
     @property
@@ -81,24 +85,26 @@ class FileDatabase(Database):
 
     def submit(self, work: Work[T]) -> Future[T]:
         """Hands `work` to the writer thread; for code without an event loop."""
-        self._check_open()
-        with self._start:
+        answer: Future[T] = Future()
+        # What comes behind the end of the requests would never be answered.
+        with self._door:
+            self._check_open()
             if self._writer is None:
                 # A daemon, so that a program that forgot to close can end; SQLite survives that.
                 self._writer = threading.Thread(
                     target=self._write_until_closed, name="enfila-write", daemon=True
                 )
                 self._writer.start()
-        answer: Future[T] = Future()
-        self._requests.put((work, answer))
+            self._requests.put((work, answer))
         return answer
 
     async def close(self) -> None:
         """See `Database.close`."""
-        if self._closed:
-            return
-        self._closed = True
-        self._requests.put(None)
+        with self._door:
+            if self._closed:
+                return
+            self._closed = True
+            self._requests.put(None)
         loop = asyncio.get_running_loop()
         if self._writer is not None:
             await loop.run_in_executor(None, self._writer.join)
@@ -131,10 +137,11 @@ class FileDatabase(Database):
                 self._write_group(connection, group)
             except Exception as error:  # noqa: BLE001 - the group learns of it, the thread goes on
                 _refuse(group, translated(error, self._target))
-                if connection is not None:
+                # A database in memory is gone with its connection.
+                if connection is not None and not self._in_memory:
                     with contextlib.suppress(Exception):
                         connection.close()
-                connection = None
+                    connection = None
         if connection is not None:
             connection.close()
 

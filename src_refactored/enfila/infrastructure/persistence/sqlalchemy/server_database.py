@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
+from collections.abc import AsyncGenerator
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import event, exc
@@ -12,9 +14,10 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from enfila.core.application.tasks import OwnedTasks
+from enfila.core.domain.errors import AlreadyClosed
 from enfila.infrastructure.persistence.sqlalchemy.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.driver_errors import is_retryable, translated
-from enfila.infrastructure.persistence.sqlalchemy.urls import shown
+from enfila.infrastructure.persistence.sqlalchemy.urls import check_words, shown
 
 T = TypeVar("T")
 
@@ -29,41 +32,73 @@ class ServerDatabase(Database):
 
     All work runs in tasks of its own: a task that is cancelled while asyncpg is in the middle of a
     statement would leave a broken connection in the pool.
+
+    Each event loop that it is used on has a pool of its own, because a connection of asyncpg's
+    lives and dies with its loop; threads that add without a loop do so on private ones.
     """
 
     def __init__(self, url: URL, *, pool_size: int) -> None:
+        check_words(url)
+        self._url = url
         self._target = shown(url)
-        self._engine = create_async_engine(
-            url,
-            pool_size=pool_size,
-            max_overflow=pool_size,
-            pool_timeout=30,
-            connect_args=_connect_arguments(url),
-        )
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        _ping_after_idling(self._engine)
-        self._tasks = OwnedTasks()
-
-    @property
-    def engine(self) -> AsyncEngine:
-        """The engine, for the one who listens to notifications."""
-        return self._engine
+        self._pool_size = pool_size
+        self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
+        self._lock = threading.Lock()
+        self._is_closed = False
+        # Whatever is wrong with the URL shall be said now, not at first use.
+        self._first_engine: AsyncEngine | None = self._make_engine()
 
     async def write(self, work: Work[T], *, autocommit: bool = False) -> T:
         """See `Database.write`."""
-        attempt = self._in_autocommit if autocommit else self._in_transaction
-        return await self._tasks.run(self._retrying(attempt, work), name="enfila write")
+        home = await self._home()
+        attempt = home.in_autocommit if autocommit else home.in_transaction
+        return await home.tasks.run(self._retrying(attempt, work), name="enfila write")
 
     async def read(self, work: Work[T]) -> T:
         """See `Database.read`."""
-        return await self._tasks.run(
-            self._retrying(self._in_autocommit, work, is_write=False), name="enfila read"
+        home = await self._home()
+        return await home.tasks.run(
+            self._retrying(home.in_autocommit, work, is_write=False), name="enfila read"
         )
 
     async def close(self) -> None:
         """See `Database.close`."""
-        await self._tasks.wait()
-        await self._engine.dispose()
+        self._is_closed = True
+        here = asyncio.get_running_loop()
+        with self._lock:
+            homes, self._homes = self._homes, {}
+        for loop, home in homes.items():
+            if loop is here:
+                await home.close()
+            elif loop.is_running():
+                closing = asyncio.run_coroutine_threadsafe(home.close(), loop)
+                await asyncio.wrap_future(closing)
+
+    async def _home(self) -> _Home:
+        """What belongs to the running event loop."""
+        if self._is_closed:
+            raise AlreadyClosed(f"the repository on {self._target}")
+        loop = asyncio.get_running_loop()
+        home = self._homes.get(loop)
+        if home is None:
+            with self._lock:
+                for ended in [other for other in self._homes if other.is_closed()]:
+                    del self._homes[ended]
+                engine, self._first_engine = self._first_engine or self._make_engine(), None
+                home = self._homes[loop] = _Home(engine)
+            await home.settle()
+        return home
+
+    def _make_engine(self) -> AsyncEngine:
+        engine = create_async_engine(
+            self._url,
+            pool_size=self._pool_size,
+            max_overflow=self._pool_size,
+            pool_timeout=30,
+            connect_args=_connect_arguments(self._url),
+        )
+        _ping_after_idling(engine)
+        return engine
 
     async def _retrying(self, attempt: Any, work: Work[T], *, is_write: bool = True) -> T:
         for tries_left in range(_MOST_TRIES - 1, -1, -1):
@@ -80,17 +115,44 @@ class ServerDatabase(Database):
                 return result
         raise AssertionError("the last try returns or raises")
 
-    async def _in_autocommit(self, work: Work[T], progress: _Progress) -> T:
+
+class _Home:
+    """The pool of one event loop, and the tasks that use it."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._life = self._until_the_loop_ends()
+        self.tasks = OwnedTasks()
+
+    async def settle(self) -> None:
+        """Ties the pool to the running loop: it is closed before the loop is."""
+        await anext(self._life)
+
+    async def close(self) -> None:
+        """Ends work under way in good order and releases the connections."""
+        await self.tasks.wait()
+        await self._engine.dispose()
+        await self._life.aclose()
+
+    async def in_autocommit(self, work: Work[T], progress: _Progress) -> T:
         async with self._autocommit.connect() as connection:
             progress.may_be_committed = True
             return await connection.run_sync(work)
 
-    async def _in_transaction(self, work: Work[T], progress: _Progress) -> T:
+    async def in_transaction(self, work: Work[T], progress: _Progress) -> T:
         async with self._engine.connect() as connection:
             result = await connection.run_sync(work)
             progress.may_be_committed = True
             await connection.commit()
             return result
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
+        # `asyncio.run` closes generators that are left, which tells programs that forgot to close.
+        try:
+            yield
+        finally:
+            await self._engine.dispose()
 
 
 class _Progress:

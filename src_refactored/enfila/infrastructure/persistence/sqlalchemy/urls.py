@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Final, NamedTuple
@@ -34,6 +36,9 @@ _ALLOWED: Final = (
     "give sqlite:///file.db, postgresql://user@host/database "
     "(postgresql+asyncpg://, postgresql+psycopg://) or memory://"
 )
+_SECRETS: Final = ("password", "sslpassword")
+# What SQLAlchemy takes from the URL for itself before it calls asyncpg.
+_WORDS_OF_THE_DIALECT: Final = frozenset({"prepared_statement_cache_size"})
 
 
 def engine_url(text: str) -> URL:
@@ -54,17 +59,46 @@ def engine_url(text: str) -> URL:
         raise InvalidRequest("url", shown(url), _ALLOWED)
     for driver in candidates:
         if find_spec(driver.module) and find_spec("greenlet"):
-            return url.set(drivername=driver.drivername)
+            chosen = url.set(drivername=driver.drivername)
+            return _in_words_of_asyncpg(chosen) if driver is _ASYNCPG else chosen
     wanted = candidates[0]
     raise DriverMissing(url.drivername, wanted.package, wanted.extra)
 
 
+def _in_words_of_asyncpg(url: URL) -> URL:
+    """The URL with what providers write for libpq (`?sslmode=require`) as asyncpg calls it."""
+    mode = url.query.get("sslmode")
+    if mode is None:
+        return url
+    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+
+
+def check_words(url: URL) -> None:
+    """Refuses what asyncpg does not know in `?…`; psycopg says so itself when it connects.
+
+    Raises:
+        InvalidRequest: names the words.
+    """
+    if url.get_driver_name() != "asyncpg":
+        return
+    import asyncpg  # noqa: PLC0415 - only where it is installed
+
+    known = _WORDS_OF_THE_DIALECT | set(inspect.signature(asyncpg.connect).parameters)
+    if unknown := sorted(set(url.query) - known):
+        raise InvalidRequest(
+            "url", ", ".join(unknown), "asyncpg has no such option; leave it out of the URL"
+        )
+
+
 def shown(url: URL) -> str:
     """The URL for people to read: no driver, no password."""
-    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+    return (
+        url.set(drivername=url.get_backend_name())
+        .difference_update_query(_SECRETS)
+        .render_as_string(hide_password=True)
+    )
 
 
-def without_password(text: str) -> str:
+def without_password(text: object) -> str:
     """A text that is no URL, with whatever looks like a password left out."""
-    before, at, after = str(text).rpartition("@")
-    return f"{before.rpartition(':')[0]}:***@{after}" if at and ":" in before else str(text)
+    return re.sub(r"(//[^:@/]*):.*@", r"\1:***@", str(text))

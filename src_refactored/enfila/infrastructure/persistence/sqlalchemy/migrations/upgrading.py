@@ -32,7 +32,11 @@ class Upgrading:
         self._prefix = prefix
         self._backend = url.get_backend_name()
         self._auto_migrate = auto_migrate
-        self._version_table = f"{prefix}schema_version"
+        self._versions = sa.Table(
+            f"{prefix}schema_version",
+            sa.MetaData(schema=schema),
+            sa.Column("version_num", sa.String(32), primary_key=True),
+        )
 
     def is_needed(self, connection: sa.Connection) -> bool:
         """Whether there is something to do.
@@ -53,10 +57,9 @@ class Upgrading:
 
     def version(self, connection: sa.Connection) -> str | None:
         """The revision of the tables; None when there are none."""
-        if not sa.inspect(connection).has_table(self._version_table, schema=self._schema):
+        if not sa.inspect(connection).has_table(self._versions.name, schema=self._schema):
             return None
-        table = sa.table(self._version_table, sa.column("version_num"), schema=self._schema)
-        return cast("str | None", connection.scalar(sa.select(table.c.version_num)))
+        return cast("str | None", connection.scalar(sa.select(self._versions.c.version_num)))
 
     def upgrade(self, connection: sa.Connection) -> None:
         """Runs what is missing, in the caller's transaction: all of it or nothing."""
@@ -68,14 +71,17 @@ class Upgrading:
         """Goes back to an older revision, or to `base`, which removes the tables."""
         self._lock(connection)
         self._migrate(connection, revision, backwards=True)
+        if revision == "base":
+            connection.execute(sa.schema.DropTable(self._versions))
 
     def _lock(self, connection: sa.Connection) -> None:
         if self._backend == "postgresql":
             name = f"enfila {self._schema} {self._prefix}"
             key = zlib.crc32(name.encode())
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
-            if self._schema is not None:
-                connection.execute(sa.schema.CreateSchema(self._schema, if_not_exists=True))
+            # Asked first: IF NOT EXISTS too needs the right to make schemas.
+            if self._schema is not None and not sa.inspect(connection).has_schema(self._schema):
+                connection.execute(sa.schema.CreateSchema(self._schema))
 
     def _migrate(
         self, connection: sa.Connection, revision: str, *, backwards: bool = False
@@ -97,7 +103,7 @@ class Upgrading:
         with EnvironmentContext(config, scripts, fn=steps) as environment:
             environment.configure(
                 connection=connection,
-                version_table=self._version_table,
+                version_table=self._versions.name,
                 version_table_schema=self._schema,
             )
             environment.run_migrations(schema=self._schema, prefix=self._prefix)
