@@ -52,10 +52,10 @@ from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.queue import QueueCounts
 from enfila.core.domain.worker import WorkerInfo
-from enfila.infrastructure.ioc.container import Container
 from enfila.infrastructure.queue.queue_service import QueueService
 
 if TYPE_CHECKING:
+    from enfila.infrastructure.ioc.container import Container
     from enfila.infrastructure.persistence.memory import InMemoryJobRepository
     from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
     from enfila.settings import Settings
@@ -123,6 +123,7 @@ __all__ = [
 
 # What needs a library of its own is loaded when its name is first used.
 _LATER = {
+    "Container": "enfila.infrastructure.ioc.container",
     "InMemoryJobRepository": "enfila.infrastructure.persistence.memory",
     "SqlAlchemyJobRepository": "enfila.infrastructure.persistence.sqlalchemy",
     "Settings": "enfila.settings",

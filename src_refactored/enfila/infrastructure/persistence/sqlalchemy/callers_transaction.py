@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
@@ -12,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from enfila.core.domain.errors import InvalidRequest
+from enfila.infrastructure.persistence.sqlalchemy.database import Work
 
 T = TypeVar("T")
 
@@ -19,39 +21,34 @@ _ALLOWED: Final = "give a SQLAlchemy Session, AsyncSession, Connection or AsyncC
 _SECONDS_BETWEEN_LOOKS: Final = 0.005
 
 
-async def run_within(transaction: Any, dialect: str, work: Callable[[sa.Connection], T]) -> T:
+async def run_within(transaction: Any, work: Work[T]) -> T:
     """Runs `work` on the connection of a caller's transaction, sync or async.
 
     Raises:
-        InvalidRequest: it is no transaction of SQLAlchemy's, or one on another kind of database.
+        InvalidRequest: it is no transaction of SQLAlchemy's.
     """
     if isinstance(transaction, Session | sa.Connection):
-        return run_within_sync(transaction, dialect, work)
+        return run_within_sync(transaction, work)
     run_sync = getattr(transaction, "run_sync", None)
     if run_sync is None:
         raise InvalidRequest("session", transaction, _ALLOWED)
 
     def on_thread(inner: Session | sa.Connection) -> T:
-        return run_within_sync(inner, dialect, work)
+        return run_within_sync(inner, work)
 
     result: T = await run_sync(on_thread)
     return result
 
 
-def run_within_sync(transaction: Any, dialect: str, work: Callable[[sa.Connection], T]) -> T:
+def run_within_sync(transaction: Any, work: Work[T]) -> T:
     """As `run_within`, for a `Session` or a `Connection`."""
     match transaction:
         case Session():
-            connection = transaction.connection()
+            return work(transaction.connection())
         case sa.Connection():
-            connection = transaction
+            return work(transaction)
         case _:
             raise InvalidRequest("session", transaction, "give a SQLAlchemy Session or Connection")
-    if connection.dialect.name != dialect:
-        raise InvalidRequest(
-            "session", transaction, f"give one on {dialect}, the database of this queue's jobs"
-        )
-    return work(connection)
 
 
 def after_commit(transaction: Any, callback: Callable[[], None]) -> None:
@@ -63,7 +60,7 @@ def after_commit(transaction: Any, callback: Callable[[], None]) -> None:
         case Session() as session:
             _watch_of_session(session).call_after_commit(session, callback)
         case sa.Connection() as connection:
-            _watch_of_connection(connection).call_after_commit(callback)
+            _watch_of_connection(connection).call_after_commit(connection, callback)
         case _:
             raise InvalidRequest("session", transaction, _ALLOWED)
 
@@ -72,8 +69,10 @@ def after_commit(transaction: Any, callback: Callable[[], None]) -> None:
 
 
 class _SessionWatch:
-    """Hears how the transactions of one session end. It stays, for listeners cannot be removed
-    while they are called, and a session is often used again.
+    """Hears how the transactions of one session end.
+
+    It stays, for listeners cannot be removed while they are called, and a session is often used
+    again.
     """
 
     def __init__(self, session: Session) -> None:
@@ -129,12 +128,11 @@ class _ConnectionWatch:
         self._commit: _Commit | None = None
         event.listen(connection, "commit", self._commits)
         event.listen(connection, "rollback", self._rolls_back)
-        event.listen(connection, "savepoint", self._begins_savepoint)
         event.listen(connection, "rollback_savepoint", self._rolls_back_savepoint)
 
-    def call_after_commit(self, callback: Callable[[], None]) -> None:
+    def call_after_commit(self, connection: sa.Connection, callback: Callable[[], None]) -> None:
         """Calls back once after the end of the transaction that the connection is in now."""
-        self._waiting.append((callback, set()))
+        self._waiting.append((callback, _open_savepoints(connection)))
 
     def has_failed(self) -> None:
         """Notes an error of the driver's; in a commit, it is a commit that failed."""
@@ -151,15 +149,20 @@ class _ConnectionWatch:
     def _rolls_back(self, _connection: sa.Connection) -> None:
         self._waiting = []
 
-    def _begins_savepoint(self, _connection: sa.Connection, name: str) -> None:
-        # What is there already does not depend on what becomes of this savepoint.
-        for _, later_savepoints in self._waiting:
-            later_savepoints.add(name)
-
     def _rolls_back_savepoint(
         self, _connection: sa.Connection, name: str, _context: object
     ) -> None:
-        self._waiting = [each for each in self._waiting if name in each[1]]
+        self._waiting = [each for each in self._waiting if name not in each[1]]
+
+
+def _open_savepoints(connection: sa.Connection) -> set[str]:
+    """The savepoints that the connection is in; its events name them, its public methods do not."""
+    names: set[str] = set()
+    level = connection.get_nested_transaction()
+    while level is not None:
+        names.add(level._savepoint)  # noqa: SLF001 - as above
+        level = level._previous_nested  # noqa: SLF001 - as above
+    return names
 
 
 class _Commit:
@@ -167,13 +170,15 @@ class _Commit:
 
     def __init__(self, transaction: sa.RootTransaction, then: list[Callable[[], None]]) -> None:
         self.has_failed = False
-        self._transaction = transaction
+        # Weak: it knows its connection, which would then never be forgotten in `_watches`.
+        self._transaction = weakref.ref(transaction)
         self._then = then
 
     @property
     def is_under_way(self) -> bool:
         """Whether the driver has not answered yet."""
-        return self._transaction.is_active
+        transaction = self._transaction()
+        return transaction is not None and transaction.is_active
 
     def look(self) -> None:
         """Calls back if the commit is over and went well; looks again later while it goes on."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import exc
@@ -82,6 +84,18 @@ _WRONG_SQL: Final = (
     "syntax error",
     "has no column",
 )
+
+
+@contextmanager
+def translating(target: str) -> Iterator[None]:
+    """A context whose errors come out as the port promises them."""
+    try:
+        yield
+    except Exception as error:
+        answer = translated(error, target)
+        if answer is error:
+            raise
+        raise answer from error
 
 
 def translated(error: BaseException, target: str, *, uncertain: bool = False) -> BaseException:

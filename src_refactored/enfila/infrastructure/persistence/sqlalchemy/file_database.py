@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest, RepositoryUnavailable
 from enfila.infrastructure.persistence.sqlalchemy.database import Database, Work
-from enfila.infrastructure.persistence.sqlalchemy.driver_errors import translated
+from enfila.infrastructure.persistence.sqlalchemy.driver_errors import translated, translating
 from enfila.infrastructure.persistence.sqlalchemy.urls import shown
 
 T = TypeVar("T")
@@ -119,11 +119,8 @@ class FileDatabase(Database):
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def _read(self, work: Work[T]) -> T:
-        try:
-            with self._read_engine.connect() as connection:
-                return work(connection)
-        except Exception as error:
-            raise translated(error, self._target) from error
+        with translating(self._target), self._read_engine.connect() as connection:
+            return work(connection)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────
 

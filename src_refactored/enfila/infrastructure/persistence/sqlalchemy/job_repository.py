@@ -18,6 +18,7 @@ from enfila.core.application.ports.job_repository import (
     IJobRepository,
     Report,
 )
+from enfila.core.domain.duration import ZERO
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
@@ -36,6 +37,7 @@ from enfila.infrastructure.persistence.sqlalchemy.callers_transaction import (
 )
 from enfila.infrastructure.persistence.sqlalchemy.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.deduplicating import Deduplicating
+from enfila.infrastructure.persistence.sqlalchemy.driver_errors import translating
 from enfila.infrastructure.persistence.sqlalchemy.file_database import (
     FileDatabase,
     check_directory,
@@ -49,9 +51,10 @@ from enfila.infrastructure.persistence.sqlalchemy.queues_and_workers import Queu
 from enfila.infrastructure.persistence.sqlalchemy.reading import Reading
 from enfila.infrastructure.persistence.sqlalchemy.removing import Removing
 from enfila.infrastructure.persistence.sqlalchemy.row_wise.writes import RowWiseJobWrites
+from enfila.infrastructure.persistence.sqlalchemy.same_database import SameDatabase
 from enfila.infrastructure.persistence.sqlalchemy.tables import DEFAULT_PREFIX, build_tables
 from enfila.infrastructure.persistence.sqlalchemy.tidying import Tidying
-from enfila.infrastructure.persistence.sqlalchemy.urls import engine_url
+from enfila.infrastructure.persistence.sqlalchemy.urls import engine_url, shown
 
 T = TypeVar("T")
 _Key = tuple[JobId, LockToken, JobState]
@@ -109,6 +112,7 @@ class SqlAlchemyJobRepository(IJobRepository):
         self._upgrading = Upgrading(
             self._schema, table_prefix, self._url, auto_migrate=auto_migrate
         )
+        self._same_database = SameDatabase(self._url, self._upgrading)
         self._reading = Reading(self._tables, self._instants)
         self._amending = Amending(self._tables)
         self._removing = Removing(self._tables, self._instants, self._writes)
@@ -152,6 +156,7 @@ class SqlAlchemyJobRepository(IJobRepository):
             check_directory(self._url)
         if await self._database.read(self._upgrading.is_needed):
             await self._database.write(self._upgrading.upgrade)
+        self._same_database.name = await self._database.read(self._same_database.name_of)
         self._is_open = True
 
     async def close(self) -> None:
@@ -185,19 +190,21 @@ class SqlAlchemyJobRepository(IJobRepository):
         """See `IJobRepository.add_within`."""
         if not self._is_open:
             await self.open()
-        return await run_within(
-            transaction, self._dialect, lambda connection: self._add(connection, jobs)
-        )
+        return await run_within(transaction, lambda connection: self._add_here(connection, jobs))
 
     def add_within_sync(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
         """See `IJobRepository.add_within_sync`."""
-        return run_within_sync(
-            transaction, self._dialect, lambda connection: self._add(connection, jobs)
-        )
+        return run_within_sync(transaction, lambda connection: self._add_here(connection, jobs))
 
     def after_commit(self, transaction: CallersTransaction, callback: Callable[[], None]) -> None:
         """See `IJobRepository.after_commit`."""
         after_commit(transaction, callback)
+
+    def _add_here(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
+        """Adds on a connection that is not ours."""
+        with translating(shown(self._url)):
+            self._same_database.check(connection)
+            return self._add(connection, jobs)
 
     async def _register(self, queues: set[str]) -> None:
         """Notes queues that this process has not added to before, so that they can be listed."""
@@ -460,4 +467,4 @@ def _instant_of(job: Job | None, transition: Transition) -> datetime | None:
     """When the job reached where the transition leads; None if it is not there."""
     if job is None or (job.state, job.token) != (transition.target, transition.token):
         return None
-    return job.finished_at or job.run_at
+    return job.finished_at or job.run_at - (transition.run_after or ZERO)

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from enfila.core.application.tasks import OwnedTasks
-from enfila.core.domain.errors import AlreadyClosed
+from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.infrastructure.persistence.sqlalchemy.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.driver_errors import is_retryable, translated
 from enfila.infrastructure.persistence.sqlalchemy.urls import check_words, shown
@@ -38,6 +38,8 @@ class ServerDatabase(Database):
     """
 
     def __init__(self, url: URL, *, pool_size: int) -> None:
+        if isinstance(pool_size, bool) or not isinstance(pool_size, int) or pool_size < 1:
+            raise InvalidRequest("pool_size", pool_size, "give a whole number of 1 or more")
         check_words(url)
         self._url = url
         self._target = shown(url)
@@ -110,7 +112,10 @@ class ServerDatabase(Database):
                     await asyncio.sleep(random.uniform(0.001, 0.02))
                     continue
                 uncertain = is_write and progress.may_be_committed
-                raise translated(error, self._target, uncertain=uncertain) from error
+                answer = translated(error, self._target, uncertain=uncertain)
+                if answer is error:
+                    raise
+                raise answer from error
             else:
                 return result
         raise AssertionError("the last try returns or raises")

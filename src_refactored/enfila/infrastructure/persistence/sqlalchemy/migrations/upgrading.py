@@ -18,6 +18,7 @@ REVISIONS: Final = ("0001",)
 """All revisions, oldest first. Kept here too, so that an up-to-date start need not load Alembic."""
 
 HEAD: Final = REVISIONS[-1]
+_LOCK_KEY: Final = zlib.crc32(b"enfila migrations")
 
 
 class Upgrading:
@@ -76,9 +77,8 @@ class Upgrading:
 
     def _lock(self, connection: sa.Connection) -> None:
         if self._backend == "postgresql":
-            name = f"enfila {self._schema} {self._prefix}"
-            key = zlib.crc32(name.encode())
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+            # One for all installations of a database, since two of them may share a schema.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
             # Asked first: IF NOT EXISTS too needs the right to make schemas.
             if self._schema is not None and not sa.inspect(connection).has_schema(self._schema):
                 connection.execute(sa.schema.CreateSchema(self._schema))
