@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, Literal, TypedDict
 from uuid import uuid4
 
 import psycopg
@@ -23,15 +23,23 @@ START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 20.0
 
 # The server ends and its folder goes when our end of the pipe closes, however we come to our end:
-# a test run is often stopped by a signal that leaves Python no time to tidy up.
+# a test run is often stopped by a signal that leaves Python no time to tidy up. Until then a line
+# stops the server with the signal that it names, or starts it again.
 _KEEPER = """
 directory=$1; shift
 trap 'rm -rf "$directory"' EXIT
-"$@" >"$directory/log" 2>&1 &
-read -r _
-kill -INT $!
+start() { "$@" >>"$directory/log" 2>&1 & }
+start "$@"
+while read -r word; do
+    case $word in
+        start) start "$@" ;;
+        *) kill -"$word" $!; wait $!; echo stopped ;;
+    esac
+done
+kill -INT $! 2>/dev/null
 wait $!
 """
+_STOP_SIGNALS: Final = {"fast": "INT", "immediate": "QUIT"}
 
 
 class NoServerError(Exception):
@@ -59,8 +67,8 @@ def postgres_server() -> Iterator[URL]:
     elif not wanted and (running := _running_server()):
         yield running
     else:
-        with _server_from_the_wheel() as own:
-            yield own
+        with own_server() as own:
+            yield own.url
 
 
 @contextmanager
@@ -105,8 +113,46 @@ def _may_create_databases(server: URL) -> bool:
     return found == (True,)
 
 
+class OwnServer:
+    """A server from the wheel, which can be stopped and started again without hurting others."""
+
+    def __init__(self, url: URL, keeper: subprocess.Popen[str], log: Path) -> None:
+        self.url: Final = url
+        self._keeper = keeper
+        self._log = log
+
+    def stop(self, how: Literal["fast", "immediate"]) -> None:
+        """Ends the server; returns when it is gone.
+
+        Args:
+            how: `fast` ends all sessions in good order, `immediate` is like a crash.
+        """
+        assert self._keeper.stdout
+        self._tell(_STOP_SIGNALS[how])
+        assert self._keeper.stdout.readline() == "stopped\n"
+
+    def start(self) -> None:
+        """Starts it again; returns when it takes connections."""
+        self._tell("start")
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while not _may_create_databases(self.url):
+            if time.monotonic() > deadline or self._keeper.poll() is not None:
+                written = self._log.read_text() if self._log.exists() else ""
+                raise RuntimeError(f"The server of the wheel does not answer:\n{written[-2000:]}")
+            time.sleep(0.05)
+
+    def _tell(self, word: str) -> None:
+        assert self._keeper.stdin
+        self._keeper.stdin.write(f"{word}\n")
+        self._keeper.stdin.flush()
+
+
 @contextmanager
-def _server_from_the_wheel() -> Iterator[URL]:
+def own_server() -> Iterator[OwnServer]:
+    """A server of our own; it goes at the end."""
     # PostgreSQL refuses to run as root.
     owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     directory = Path(tempfile.mkdtemp(prefix="enfila-postgres-"))
@@ -119,14 +165,15 @@ def _server_from_the_wheel() -> Iterator[URL]:
         initdb = (programs / "initdb", "--auth=trust", "--username=postgres", "--pgdata", data)
         _run(*initdb, "--encoding=UTF8", "--locale=C", "--no-sync", at=directory, owner=owner)
         port = _free_port()
-        server = URL.create(
+        url = URL.create(
             "postgresql", username="postgres", host="127.0.0.1", port=port, database="postgres"
         )
         postgres = (programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "")
         # Workers are killed in tests, the machine is not: nothing needs to reach the disk.
         settings = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB")
         with _kept(directory, *postgres, *settings, owner=owner) as keeper:
-            _wait_until_ready(server, keeper, directory / "log")
+            server = OwnServer(url, keeper, directory / "log")
+            server.wait_until_ready()
             yield server
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -155,10 +202,12 @@ def _copied(programs: Path, directory: Path) -> Path:
 @contextmanager
 def _kept(
     directory: Path, *command: str | Path, owner: pwd.struct_passwd | None
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[subprocess.Popen[str]]:
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", _KEEPER, "keeper", directory, *command],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
         cwd=directory,
         start_new_session=True,  # an interrupt from the keyboard is for the tests alone
         **_as(owner),
@@ -170,15 +219,6 @@ def _kept(
             assert keeper.stdin
             keeper.stdin.close()
             keeper.wait(STOP_TIMEOUT_SECONDS)
-
-
-def _wait_until_ready(server: URL, keeper: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while not _may_create_databases(server):
-        if time.monotonic() > deadline or keeper.poll() is not None:
-            written = log.read_text() if log.exists() else ""
-            raise RuntimeError(f"The server of the wheel does not answer:\n{written[-2000:]}")
-        time.sleep(0.05)
 
 
 class _Owner(TypedDict, total=False):

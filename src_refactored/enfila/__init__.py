@@ -16,8 +16,10 @@ from enfila.core.application.queue.job_handle import JobHandle
 from enfila.core.application.queue.maintenance_options import MaintenanceOptions
 from enfila.core.application.queue.new_job import NewJob
 from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
+from enfila.core.application.worker.processor import ProcessorLike
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
+from enfila.core.domain import events
 from enfila.core.domain.errors import (
     AlreadyClosed,
     AttemptTimedOut,
@@ -96,6 +98,7 @@ __all__ = [
     "MoveNotAllowed",
     "NewJob",
     "NotFound",
+    "ProcessorLike",
     "ProcessorMissing",
     "QueueCounts",
     "QueueNotEmpty",
@@ -118,6 +121,7 @@ __all__ = [
     "WorkerOptions",
     "WorkerService",
     "__version__",
+    "events",
     "migrate",
 ]
 

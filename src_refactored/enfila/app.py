@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Iterable
+from contextlib import AsyncExitStack
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -12,7 +15,7 @@ from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.worker.processor import ProcessorLike
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
-from enfila.core.domain.duration import Duration
+from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.retention import RetentionPolicy
@@ -77,7 +80,6 @@ class Enfila:
             )
         if clock is not None:
             self._container.clock.override(clock)
-            self._container.row_clock.override(clock)
         self._repository = self._container.job_repository()
         self._queues: dict[str, AbstractQueue[Any, Any]] = {}
         self._workers: list[WorkerService[Any, Any]] = []
@@ -116,14 +118,26 @@ class Enfila:
 
         Args:
             grace: how long running jobs may go on; None for each worker's own setting.
+
+        Raises:
+            InvalidRequest: a wrong `grace`; then nothing is closed.
         """
+        length = None if grace is None else duration("grace", grace)
         if self._is_closed:
             return
         self._is_closed = True
-        await asyncio.gather(*(worker.close(grace) for worker in self._workers))
-        await asyncio.gather(*(queue.close() for queue in self._queues.values()))
-        await self._container.wake_up().close()
-        await self._repository.close()
+        # Whatever goes wrong with one, the others are closed too.
+        async with AsyncExitStack() as last_first:
+            last_first.push_async_callback(self._repository.close)
+            last_first.push_async_callback(self._container.wake_up().close)
+            last_first.push_async_callback(self._close_queues)
+            last_first.push_async_callback(self._close_workers, length)
+
+    async def _close_workers(self, grace: timedelta | None) -> None:
+        await _all(worker.close(grace) for worker in self._workers)
+
+    async def _close_queues(self) -> None:
+        await _all(queue.close() for queue in self._queues.values())
 
     async def __aenter__(self) -> Self:
         try:
@@ -138,7 +152,7 @@ class Enfila:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.close()
+        await self.close(grace=0 if isinstance(error, asyncio.CancelledError) else None)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────
 
@@ -237,6 +251,13 @@ class Enfila:
     def _check_open(self) -> None:
         if self._is_closed:
             raise AlreadyClosed("this app")
+
+
+async def _all(closings: Iterable[Awaitable[None]]) -> None:
+    """Waits for all of them, and raises the first error only then."""
+    for answer in await asyncio.gather(*closings, return_exceptions=True):
+        if answer is not None:
+            raise answer
 
 
 async def migrate(url: str, *, schema: str | None = None, table_prefix: str = "enfila_") -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from enfila.core.application.job_ids import JobIds
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import Added, Claim, IJobRepository
 from enfila.core.domain.job.failure import JobError
-from enfila.core.application.job_ids import JobIds
 from enfila.core.domain.job.identity import JobId, WorkerId, new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Lock

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from enfila.core.application.job_ids import JobIds
 from enfila.core.domain.errors import MoveNotAllowed
 from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.failure import JobError
-from enfila.core.application.job_ids import JobIds
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions

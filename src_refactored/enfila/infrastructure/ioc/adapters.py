@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
+from enfila.core.application.system_clock import SystemClock
 
 
 def make_repository(
@@ -41,11 +44,18 @@ def make_repository(
     )
 
 
+def row_clock_of(clock: Clock) -> Clock | None:
+    """The clock that rows are dated with: a clock of the user's, or None for the database's."""
+    return None if isinstance(clock, SystemClock) else clock
+
+
 def make_wake_up(repository: IJobRepository, *, notify: bool) -> WakeUp:
     """The wake-up that reaches the other processes of this repository, if there can be any.
 
     Without `notify` PostgreSQL's NOTIFY is not used, and other processes poll.
     """
+    if "enfila.infrastructure.persistence.sqlalchemy" not in sys.modules:
+        return InProcessWakeUp()
     from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 
     if not isinstance(repository, SqlAlchemyJobRepository):

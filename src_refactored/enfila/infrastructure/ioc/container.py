@@ -11,7 +11,7 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.worker.worker_service import WorkerService
-from enfila.infrastructure.ioc.adapters import make_repository, make_wake_up
+from enfila.infrastructure.ioc.adapters import make_repository, make_wake_up, row_clock_of
 from enfila.infrastructure.queue.queue_service import QueueService
 
 
@@ -22,7 +22,7 @@ class Container(containers.DeclarativeContainer):
     In tests: `container.job_repository.override(InMemoryJobRepository())`; everything else follows.
 
     Attributes:
-        clock: a machine clock; overridden, it also dates the rows.
+        clock: the machine's; overridden, it also dates the rows (else a server's clock does).
         job_repository: one for the container's life.
         wake_up: what fits the repository.
         queue: `container.queue("email", default_job_options=…)` makes a `QueueService`.
@@ -41,7 +41,7 @@ class Container(containers.DeclarativeContainer):
         }
     )
     clock = providers.Singleton(SystemClock)
-    row_clock: providers.Provider[Clock | None] = providers.Object(None)
+    row_clock: providers.Provider[Clock | None] = providers.Callable(row_clock_of, clock)
     job_repository: providers.Provider[IJobRepository] = providers.Singleton(
         make_repository,
         config.database_url,

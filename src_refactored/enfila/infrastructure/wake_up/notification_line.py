@@ -11,42 +11,69 @@ from typing import Any, Final
 from sqlalchemy.engine import URL
 
 from enfila.core.application.tasks import OwnedTasks
+from enfila.core.application.waiting import is_set_within
 
 _CONNECT_SECONDS: Final = 10
+_ANSWER_SECONDS: Final = 10
 _SECONDS_BETWEEN_PULSES: Final = 30
 
 
 class NotificationLine(ABC):
-    """One connection that receives and sends notifications."""
+    """One connection that receives and sends notifications.
+
+    Args:
+        arguments: what the driver's `connect` is called with.
+    """
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._arguments = arguments
+        self._lost = asyncio.Event()
 
     @abstractmethod
     async def open(self, channel: str, received: Callable[[str], None]) -> None:
         """Connects and listens; `received` gets the payload of each notification."""
 
-    @abstractmethod
     async def send(self, channel: str, payload: str) -> None:
-        """Notifies everybody who listens, at once."""
+        """Notifies everybody who listens, at once. A line that cannot is lost."""
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await self._notify(channel, payload)
+        except Exception:
+            self._lost.set()
+            raise
 
-    @abstractmethod
     async def wait_until_lost(self) -> None:
-        """Returns when the connection is gone."""
+        """Returns, or raises, when the connection is gone."""
+        while not await is_set_within(self._lost, _SECONDS_BETWEEN_PULSES):
+            # A path that died silently shows only when something is asked of it.
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await self._pulse()
 
     @abstractmethod
     async def close(self) -> None:
         """Ends it without waiting for a server that does not answer."""
 
+    @abstractmethod
+    async def _notify(self, channel: str, payload: str) -> None: ...
+
+    @abstractmethod
+    async def _pulse(self) -> None:
+        """Asks the server anything."""
+
 
 def make_line(url: URL) -> NotificationLine:
     """The line for the driver that the URL names."""
-    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return _PsycopgLine(address) if url.get_driver_name() == "psycopg" else _AsyncpgLine(address)
+    arguments = dict(url.get_dialect()().create_connect_args(url)[1])
+    is_psycopg = url.get_driver_name() == "psycopg"
+    return _PsycopgLine(arguments) if is_psycopg else _AsyncpgLine(arguments)
 
 
 class _AsyncpgLine(NotificationLine):
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        # The dialect's own, of no meaning to the driver.
+        arguments.pop("prepared_statement_cache_size", None)
+        super().__init__(arguments)
         self._connection: Any = None
-        self._lost = asyncio.Event()
         # A connection of asyncpg's refuses a second statement while one is under way.
         self._in_use = asyncio.Lock()
 
@@ -54,29 +81,22 @@ class _AsyncpgLine(NotificationLine):
         import asyncpg  # noqa: PLC0415 - only where it is installed
 
         self._connection = await asyncpg.connect(  # type: ignore[no-untyped-call]
-            self._address,
-            timeout=_CONNECT_SECONDS,
-            command_timeout=_CONNECT_SECONDS,
+            **{"timeout": _CONNECT_SECONDS, **self._arguments},
             server_settings={"application_name": "enfila listen"},
         )
         self._connection.add_termination_listener(lambda _connection: self._lost.set())
-        await self._connection.add_listener(
-            channel, lambda _connection, _pid, _channel, payload: received(payload)
-        )
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await self._connection.add_listener(
+                channel, lambda _connection, _pid, _channel, payload: received(payload)
+            )
 
-    async def send(self, channel: str, payload: str) -> None:
+    async def _notify(self, channel: str, payload: str) -> None:
         async with self._in_use:
             await self._connection.execute("select pg_notify($1, $2)", channel, payload)
 
-    async def wait_until_lost(self) -> None:
-        while not self._lost.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_SECONDS_BETWEEN_PULSES):
-                    await self._lost.wait()
-            if not self._lost.is_set():
-                # A path that died silently shows only when something is asked of it.
-                async with self._in_use:
-                    await self._connection.fetchval("select 1")
+    async def _pulse(self) -> None:
+        async with self._in_use:
+            await self._connection.fetchval("select 1")
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -86,46 +106,48 @@ class _AsyncpgLine(NotificationLine):
 class _PsycopgLine(NotificationLine):
     """Two connections, since one that waits for notifications cannot send."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        super().__init__(arguments)
         self._listening: Any = None
         self._sending: Any = None
         self._tasks = OwnedTasks()
-        self._lost = asyncio.Event()
 
     async def open(self, channel: str, received: Callable[[str], None]) -> None:
         self._listening = await self._connect("enfila listen")
         self._sending = await self._connect("enfila notify")
-        await self._listening.execute(f'LISTEN "{channel}"')
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await self._listening.execute(f'LISTEN "{channel}"')
         _ = self._tasks.spawn(self._receive(received), name="enfila notifications")
 
     async def _connect(self, name: str) -> Any:  # noqa: ANN401 - the driver may not be installed
         from psycopg import AsyncConnection  # noqa: PLC0415 - only where it is installed
 
+        # Nothing is ever asked of the one that listens: the system watches over its path.
+        alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
         return await AsyncConnection.connect(
-            self._address,
+            **{
+                "connect_timeout": _CONNECT_SECONDS,
+                **alive,
+                **self._arguments,
+                "application_name": name,
+            },
             autocommit=True,
-            application_name=name,
-            connect_timeout=_CONNECT_SECONDS,
         )
 
     async def _receive(self, received: Callable[[str], None]) -> None:
         try:
-            async for notification in self._listening.notifies():
-                received(notification.payload)
+            # How it ended is of no interest: another line is made.
+            with contextlib.suppress(Exception):
+                async for notification in self._listening.notifies():
+                    received(notification.payload)
         finally:
             self._lost.set()
 
-    async def send(self, channel: str, payload: str) -> None:
+    async def _notify(self, channel: str, payload: str) -> None:
         await self._sending.execute("select pg_notify(%s, %s)", (channel, payload))
 
-    async def wait_until_lost(self) -> None:
-        while not self._lost.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_SECONDS_BETWEEN_PULSES):
-                    await self._lost.wait()
-            if not self._lost.is_set():
-                await self._sending.execute("select 1")
+    async def _pulse(self) -> None:
+        await self._sending.execute("select 1")
 
     async def close(self) -> None:
         await self._tasks.cancel()

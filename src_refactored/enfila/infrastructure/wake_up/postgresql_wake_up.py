@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
 import uuid
 import zlib
+from collections.abc import Iterable, Iterator
+from time import monotonic
 from typing import Final
 
 from sqlalchemy.engine import URL
@@ -15,6 +18,7 @@ from sqlalchemy.engine import URL
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.tasks import OwnedTasks
+from enfila.core.application.waiting import is_set_within
 from enfila.infrastructure.wake_up.notification_line import NotificationLine, make_line
 
 logger = logging.getLogger("enfila")
@@ -22,7 +26,9 @@ logger = logging.getLogger("enfila")
 _SECONDS_BETWEEN_NOTIFICATIONS: Final = 0.01
 _SHORTEST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
-_MOST_NAMES: Final = 50
+_SECONDS_FOR_THE_LAST: Final = 0.5
+# PostgreSQL takes less than 8,000 bytes.
+_MOST_BYTES: Final = 7_000
 
 
 class PostgresWakeUp(InProcessWakeUp):
@@ -50,6 +56,8 @@ class PostgresWakeUp(InProcessWakeUp):
         self._line: NotificationLine | None = None
         self._unsent: set[tuple[str, Hint]] = set()
         self._something_to_send = asyncio.Event()
+        self._all_sent = asyncio.Event()
+        self._connected = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
@@ -58,11 +66,19 @@ class PostgresWakeUp(InProcessWakeUp):
             return
         self._loop = asyncio.get_running_loop()
         self._something_to_send = asyncio.Event()
+        self._all_sent = asyncio.Event()
+        self._connected = asyncio.Event()
+        self._all_sent.set()
         _ = self._tasks.spawn(self._keep_listening(), name="enfila listen")
         _ = self._tasks.spawn(self._keep_sending(), name="enfila notify")
 
     async def close(self) -> None:
-        """See `WakeUp.close`."""
+        """See `WakeUp.close`.
+
+        What a short program has just added shall be heard of, if the server answers.
+        """
+        if self._tasks:
+            _ = await is_set_within(self._all_sent, _SECONDS_FOR_THE_LAST)
         await self._tasks.cancel()
 
     def hint(self, queue: str, hint: Hint) -> None:
@@ -73,10 +89,12 @@ class PostgresWakeUp(InProcessWakeUp):
         if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - the documented one raises without a loop
             self._enqueue(queue, hint)
         else:
-            self._loop.call_soon_threadsafe(self._enqueue, queue, hint)
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._enqueue, queue, hint)
 
     def _enqueue(self, queue: str, hint: Hint) -> None:
         self._unsent.add((queue, hint))
+        self._all_sent.clear()
         self._something_to_send.set()
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────
@@ -84,19 +102,36 @@ class PostgresWakeUp(InProcessWakeUp):
     async def _keep_sending(self) -> None:
         while True:
             await self._something_to_send.wait()
+            await self._connected.wait()
             self._something_to_send.clear()
             hints, self._unsent = sorted(self._unsent), set()
-            for start in range(0, len(hints), _MOST_NAMES):
-                await self._send(hints[start : start + _MOST_NAMES])
+            for payload in self._payloads(hints):
+                await self._send(payload)
+            if not self._unsent:
+                self._all_sent.set()
             await asyncio.sleep(_SECONDS_BETWEEN_NOTIFICATIONS)
 
-    async def _send(self, hints: list[tuple[str, Hint]]) -> None:
-        """Tells the others; without a connection they find out by polling."""
+    def _payloads(self, hints: Iterable[tuple[str, Hint]]) -> Iterator[str]:
+        """The hints in as few notifications as their lengths allow."""
+        group: list[tuple[str, Hint]] = []
+        size = 0
+        for each in hints:
+            length = len(json.dumps(each)) + 2
+            if group and size + length > _MOST_BYTES:
+                yield json.dumps([self._me, group])
+                group, size = [], 0
+            group.append(each)
+            size += length
+        if group:
+            yield json.dumps([self._me, group])
+
+    async def _send(self, payload: str) -> None:
+        """Tells the others; if that fails they find out by polling."""
         line = self._line
         if line is None:
             return
         try:
-            await line.send(self._channel, json.dumps([self._me, hints]))
+            await line.send(self._channel, payload)
         except Exception as error:  # noqa: BLE001 - a hint must not fail anybody, whatever the driver says
             logger.debug("a hint was not sent: %r", error)
 
@@ -105,26 +140,35 @@ class PostgresWakeUp(InProcessWakeUp):
     async def _keep_listening(self) -> None:
         pause = _SHORTEST_PAUSE
         while True:
-            line = make_line(self._url)
+            began = monotonic()
             try:
-                await line.open(self._channel, self._received)
-                self._line = line
-                self._wake_everybody()
-                pause = _SHORTEST_PAUSE
-                await line.wait_until_lost()
+                await self._listen()
             except Exception as error:  # noqa: BLE001 - drivers raise many kinds; the answer is one
                 logger.debug("no connection to listen on: %r", error)
-            finally:
-                self._line = None
-                await line.close()
+            if monotonic() - began > _LONGEST_PAUSE:
+                pause = _SHORTEST_PAUSE
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _listen(self) -> None:
+        """Listens for as long as one connection lives."""
+        line = make_line(self._url)
+        try:
+            await line.open(self._channel, self._received)
+            self._line = line
+            self._connected.set()
+            self._wake_everybody()
+            await line.wait_until_lost()
+        finally:
+            self._line = None
+            self._connected.clear()
+            await line.close()
 
     def _received(self, payload: str) -> None:
         try:
             sender, hints = json.loads(payload)
             known = [(str(queue), Hint(hint)) for queue, hint in hints]
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             # Anybody may notify on the channel; what is not ours is no hint.
             return
         if sender != self._me:

@@ -156,9 +156,10 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
         What the job is afterwards tells `Job.after(transition, instant)`.
 
         A transition is stale when the job is no longer in its `source` state under its `token`;
-        then nothing of it is written. Stale ones do not hinder the others. The same job may not
-        stand in one call twice. Records of runs are written with their transition. A job that
-        became final unblocks the jobs that were blocked by it, in the same step.
+        then nothing of it is written. Stale ones do not hinder the others. The same job may stand
+        in one call twice, under different tokens: a worker that was stopped for a while may hold an
+        old run of a job beside a newer one. Records of runs are written with their transition. A
+        job that became final unblocks the jobs that were blocked by it, in the same step.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.failure import JobError
-from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.state import JobState
@@ -163,6 +163,29 @@ class JobHandle(Generic[R]):
     def finished_at(self) -> datetime | None:
         """When it became final."""
         return self._job.finished_at
+
+    @property
+    def worker_id(self) -> WorkerId | None:
+        """The worker of its current or last run."""
+        return self._job.worker_id
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why it was cancelled, or was asked to be."""
+        return self._job.cancel_reason
+
+    async def wait(self, timeout: Duration | None = None) -> JobHandle[R]:
+        """Waits until the job is final, however it ended, whichever process runs it; this handle.
+
+        Args:
+            timeout: seconds or a `timedelta`; None waits for ever.
+
+        Raises:
+            JobNotFound: it was removed.
+            TimeoutError: it was not final in time; the job is not touched by that.
+        """
+        self._job = await self._desk.wait_until_final(self.id, timeout)
+        return self
 
     async def refresh(self) -> JobHandle[R]:
         """Looks again; this handle. `JobNotFound` when it was removed."""

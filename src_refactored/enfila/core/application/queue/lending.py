@@ -63,7 +63,7 @@ class Lending:
     async def _give_back(self, claiming: asyncio.Task[list[Job]]) -> None:
         await asyncio.wait([claiming])
         if not claiming.cancelled() and claiming.exception() is None:
-            await self.settle([(job, Released()) for job in claiming.result()])
+            await self.settle([(job, Released(has_run=False)) for job in claiming.result()])
 
     async def settle(self, outcomes: Sequence[tuple[Job, Outcome]]) -> list[Job | None]:
         """Writes how runs ended, in one step."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import cast
 
 from enfila.core.application.periodic_loop import PeriodicLoop
 from enfila.core.application.ports.job_repository import IJobRepository
@@ -105,7 +106,7 @@ class Maintenance:
 
     async def forget_silent(self) -> bool:
         """Workers that died are forgotten."""
-        return await forget_silent(self._repository, self._options.silent_worker)
+        return await forget_silent(self._repository, cast("timedelta", self._options.silent_worker))
 
     def _loop(
         self, duty: str, step: Callable[[], Awaitable[bool]], interval: Callable[[], timedelta]
@@ -119,10 +120,10 @@ class Maintenance:
         )
 
     def _stalled_interval(self) -> timedelta:
-        return self._options.stalled_interval
+        return cast("timedelta", self._options.stalled_interval)
 
     def _retention_interval(self) -> timedelta:
-        return self._options.retention_interval
+        return cast("timedelta", self._options.retention_interval)
 
     def _silent_interval(self) -> timedelta:
-        return self._options.silent_worker
+        return cast("timedelta", self._options.silent_worker)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.retention import RetentionPolicy
 
@@ -12,6 +13,8 @@ from enfila.core.domain.job.retention import RetentionPolicy
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaintenanceOptions:
     """Value object: the settings of a queue's maintenance.
+
+    Lengths of time are seconds or a `timedelta`.
 
     Attributes:
         stalled_interval: between two looks for stalled, expired and due jobs. A killed worker's
@@ -22,12 +25,12 @@ class MaintenanceOptions:
         silent_worker: a worker not heard of for so long is forgotten.
     """
 
-    stalled_interval: timedelta = timedelta(seconds=10)
+    stalled_interval: Duration = timedelta(seconds=10)
     max_stalled_count: int = 1
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
-    retention_interval: timedelta = timedelta(seconds=60)
+    retention_interval: Duration = timedelta(seconds=60)
     batch: int = 10_000
-    silent_worker: timedelta = timedelta(minutes=5)
+    silent_worker: Duration = timedelta(minutes=5)
 
     def __post_init__(self) -> None:
         if self.max_stalled_count < 0:
@@ -35,5 +38,5 @@ class MaintenanceOptions:
         if self.batch < 1:
             raise InvalidRequest("batch", self.batch, "give 1 or more")
         for name in ("stalled_interval", "retention_interval", "silent_worker"):
-            if getattr(self, name) <= timedelta(0):
-                raise InvalidRequest(name, getattr(self, name), "give more than 0 seconds")
+            length = duration(name, getattr(self, name), allow_zero=False)
+            object.__setattr__(self, name, length)

@@ -116,7 +116,7 @@ class Runners:
         """Releases what is ready, so that other workers can run it."""
         while self._held.ready:
             run = self._held.ready.popleft()
-            self._settlement.hand_over(run, Released())
+            self._settlement.hand_over(run, Released(has_run=False))
 
     def runs_in(self, task: asyncio.Task[object] | None) -> bool:
         """Whether this task is one of the runners."""

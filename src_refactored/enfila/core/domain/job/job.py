@@ -202,8 +202,8 @@ class Job:
                 return self._cancel(self.cancel_reason or "cancelled")
             case Snoozed(delay):
                 return self._give_back(Reason.SNOOZED, run_after=delay, record=None)
-            case Released():
-                record = self._record(AttemptOutcome.RELEASED)
+            case Released(has_run=has_run):
+                record = self._record(AttemptOutcome.RELEASED) if has_run else None
                 return self._give_back(Reason.RELEASED, run_after=None, record=record)
             case Cancelled(reason):
                 return self._cancel(reason)

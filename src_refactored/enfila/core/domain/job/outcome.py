@@ -47,7 +47,13 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The worker gave the job back unfinished, at no cost of an attempt."""
+    """The worker gave the job back unfinished, at no cost of an attempt.
+
+    Attributes:
+        has_run: false when it was only held for a free slot; that leaves no record of a run.
+    """
+
+    has_run: bool = True
 
 
 Outcome = Completed | Failed | Snoozed | Cancelled | Released

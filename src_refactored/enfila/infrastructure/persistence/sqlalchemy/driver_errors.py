@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -17,15 +18,23 @@ _RETRYABLE_STATES: Final = frozenset({"40001", "40P01"})
 # a conflict that came back at every try, wrong credentials, unknown database; and read-only
 # transaction (a server that became a standby).
 _UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "58", "40", "28", "3D", "25006")
-_SQLITE_UNAVAILABLE: Final = (
-    "database is locked",
-    "database or disk is full",
-    "readonly database",
-    "disk i/o error",
-    "unable to open database file",
-    "database disk image is malformed",
-    "file is not a database",
+_SQLITE_UNAVAILABLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+    }
 )
+# An extended result code of SQLite's has the primary one in its lowest byte.
+_PRIMARY_CODE: Final = 0xFF
 
 
 def sql_state(error: BaseException) -> str | None:
@@ -44,6 +53,23 @@ def is_retryable(error: BaseException) -> bool:
     return sql_state(error) in _RETRYABLE_STATES
 
 
+def is_unsent(error: BaseException) -> bool:
+    """Whether the driver sent nothing, because it found its connection dead already."""
+    text = str(error.orig if isinstance(error, exc.DBAPIError) else error)
+    return any(known in text for known in _UNSENT)
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the connection is gone, though another one may work."""
+    return is_unsent(error) or (sql_state(error) or "").startswith(_LOST_STATES)
+
+
+# asyncpg, when it has read the server's farewell and not yet the end of the stream; both drivers,
+# when they have.
+_UNSENT: Final = ("another operation (2) is in progress", "connection is closed")
+_LOST_STATES: Final = ("08", "57P0")
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether the database could not be reached or cannot write, rather than disliked the SQL."""
     if isinstance(error, exc.TimeoutError | OSError | TimeoutError | asyncio.TimeoutError):
@@ -52,12 +78,12 @@ def is_outage(error: BaseException) -> bool:
     if state is not None:
         return state.startswith(_UNAVAILABLE_CLASSES)
     if isinstance(error, exc.DBAPIError):
-        if error.connection_invalidated or isinstance(error, exc.InterfaceError):
-            return True
-        text = str(error.orig).lower()
-        if isinstance(error, exc.OperationalError):
-            return not _is_about_sql(text)
-        return any(known in text for known in _SQLITE_UNAVAILABLE)
+        code: int | None = getattr(error.orig, "sqlite_errorcode", None)
+        if code is not None:
+            return code & _PRIMARY_CODE in _SQLITE_UNAVAILABLE
+        return error.connection_invalidated or isinstance(
+            error, exc.OperationalError | exc.InterfaceError
+        )
     return type(error).__name__ in _CONNECTION_ERRORS
 
 
@@ -69,20 +95,6 @@ _CONNECTION_ERRORS: Final = frozenset(
         "InternalClientError",
         "CannotConnectNowError",
     }
-)
-
-
-def _is_about_sql(text: str) -> bool:
-    # Not merely "no such": the socket of a server that is away is "no such file".
-    return any(word in text for word in _WRONG_SQL)
-
-
-_WRONG_SQL: Final = (
-    "no such table",
-    "no such column",
-    "no such function",
-    "syntax error",
-    "has no column",
 )
 
 

@@ -10,13 +10,18 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import event, exc
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.infrastructure.persistence.sqlalchemy.database import Database, Work
-from enfila.infrastructure.persistence.sqlalchemy.driver_errors import is_retryable, translated
+from enfila.infrastructure.persistence.sqlalchemy.driver_errors import (
+    is_connection_lost,
+    is_retryable,
+    is_unsent,
+    translated,
+)
 from enfila.infrastructure.persistence.sqlalchemy.urls import check_words, shown
 
 T = TypeVar("T")
@@ -100,6 +105,8 @@ class ServerDatabase(Database):
             connect_args=_connect_arguments(self._url),
         )
         _ping_after_idling(engine)
+        # So that SQLAlchemy drops the pool's other connections too, which died with this one.
+        event.listen(engine.sync_engine, "handle_error", _note_lost_connection)
         return engine
 
     async def _retrying(self, attempt: Any, work: Work[T], *, is_write: bool = True) -> T:
@@ -108,10 +115,12 @@ class ServerDatabase(Database):
             try:
                 result: T = await attempt(work, progress)
             except Exception as error:
-                if tries_left and is_retryable(error):
+                uncertain = is_write and progress.may_be_committed and not is_unsent(error)
+                # A connection of the pool may have died since it was used last; a new one will do.
+                is_stale = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+                if tries_left and (is_retryable(error) or (is_stale and not uncertain)):
                     await asyncio.sleep(random.uniform(0.001, 0.02))
                     continue
-                uncertain = is_write and progress.may_be_committed
                 answer = translated(error, self._target, uncertain=uncertain)
                 if answer is error:
                     raise
@@ -192,6 +201,11 @@ def _connect_arguments(url: URL) -> dict[str, Any]:
         "application_name": "enfila",
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
     }
+
+
+def _note_lost_connection(context: ExceptionContext) -> None:
+    if is_connection_lost(context.original_exception):
+        context.is_disconnect = True
 
 
 def _ping_after_idling(engine: AsyncEngine) -> None:

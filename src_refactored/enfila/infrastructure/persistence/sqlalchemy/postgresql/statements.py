@@ -132,7 +132,7 @@ def claim_jobs(tables: Tables, instants: Instants, *, by_name: bool) -> sa.Selec
 def apply_transitions(
     tables: Tables, instants: Instants, *, with_followers: bool
 ) -> sa.Select[Any]:
-    """Compare-and-set of the records; the id of each that was not stale, and the instant.
+    """Compare-and-set of the records; id and token of each that was not stale, and the instant.
 
     `with_followers` moves jobs that others wait for too. Those others must then be unblocked by a
     further statement of the same transaction: one that was added while this statement waited for
@@ -241,7 +241,7 @@ def apply_transitions(
         moved.c.queue, moved.c.target
     )
     counted = _count(tables, sa.union_all(left, reached))
-    return sa.select(moved.c.id, now).add_cte(recorded, counted)
+    return sa.select(moved.c.id, moved.c.token, now).add_cte(recorded, counted)
 
 
 def unblock_followers(tables: Tables, instants: Instants) -> sa.Select[Any]:
@@ -268,7 +268,7 @@ def unblock_followers(tables: Tables, instants: Instants) -> sa.Select[Any]:
 
 
 def extend_locks(tables: Tables, instants: Instants) -> sa.UpdateBase:
-    """Extends the locks of the records whose token is right; what was asked of those jobs."""
+    """Extends the locks of the records whose token is right; those, and what was asked of them."""
     jobs = tables.jobs
     lock = record_set("held", id=JobIdColumn, token=sa.BigInteger, state=sa.Text)
     return (
@@ -279,7 +279,7 @@ def extend_locks(tables: Tables, instants: Instants) -> sa.UpdateBase:
             jobs.c.state == lock.c.state,
         )
         .values(locked_until=instants.later(sa.bindparam("lock_seconds", type_=sa.Double)))
-        .returning(jobs.c.id, jobs.c.cancel_requested, jobs.c.cancel_reason)
+        .returning(jobs.c.id, jobs.c.lock_token, jobs.c.cancel_requested, jobs.c.cancel_reason)
     )
 
 

@@ -80,7 +80,7 @@ class PostgresJobWrites(JobWrites):
     ) -> list[datetime | None]:
         """See `JobWrites.apply`."""
         written = self._moved(connection, self._apply, transitions)
-        return [written.get(transition.job_id) for transition in transitions]
+        return [written.get((transition.job_id, transition.token)) for transition in transitions]
 
     def apply_with_followers(
         self, connection: sa.Connection, transitions: Sequence[Transition]
@@ -92,23 +92,24 @@ class PostgresJobWrites(JobWrites):
             [
                 each.job_id
                 for each in transitions
-                if each.target.is_final and each.job_id in written
+                if each.target.is_final and (each.job_id, each.token) in written
             ],
         )
-        return [written.get(transition.job_id) for transition in transitions]
+        return [written.get((transition.job_id, transition.token)) for transition in transitions]
 
     def _moved(
         self,
         connection: sa.Connection,
         statement: sa.Select[Any],
         transitions: Sequence[Transition],
-    ) -> dict[JobId, datetime]:
+    ) -> dict[tuple[JobId, int], datetime]:
+        """When each was written, by job and token: an old run may stand beside a newer one."""
         records = [_record(transition) for transition in transitions]
         records.sort(key=_id_of)
         rows = connection.execute(
             statement, {"rows": rows_parameter(records), **self._instants.parameters()}
         )
-        return {row[0]: row[1] for row in rows}
+        return {(row[0], row[1]): row[2] for row in rows}
 
     def _unblock(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
         if ended:
@@ -132,8 +133,11 @@ class PostgresJobWrites(JobWrites):
                 **self._instants.parameters(),
             },
         )
-        answers = {row[0]: Extension(row[0], True, row[1], row[2]) for row in held}
-        return [answers.get(lock.job_id) or Extension(lock.job_id, False) for lock in locks]
+        answers = {(row[0], row[1]): Extension(row[0], True, row[2], row[3]) for row in held}
+        return [
+            answers.get((lock.job_id, lock.token)) or Extension(lock.job_id, False)
+            for lock in locks
+        ]
 
     def report(self, connection: sa.Connection, reports: Sequence[Report]) -> list[bool]:
         """See `JobWrites.report`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar
@@ -29,6 +29,8 @@ from enfila.infrastructure.persistence.sqlalchemy.row_wise.values import (
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 
 Counts = Counter[tuple[str, str]]
+Holder = tuple[JobId, int]
+"""A job, and the token under which somebody holds it."""
 
 
 class RowWiseJobWrites(JobWrites):
@@ -108,8 +110,12 @@ class RowWiseJobWrites(JobWrites):
             if standing.get(transition.job_id, ())[1:] == (transition.source, transition.token)
         ]
         self._write(connection, fresh, standing, now)
-        written = {transition.job_id for transition in fresh}
-        return [now if transition.job_id in written else None for transition in transitions]
+        # By token too: a worker may settle an old run of a job together with a newer one.
+        written = {(transition.job_id, transition.token) for transition in fresh}
+        return [
+            now if (transition.job_id, transition.token) in written else None
+            for transition in transitions
+        ]
 
     def apply_with_followers(
         self, connection: sa.Connection, transitions: Sequence[Transition]
@@ -151,16 +157,19 @@ class RowWiseJobWrites(JobWrites):
         self, connection: sa.Connection, locks: Sequence[Lock], duration: timedelta
     ) -> list[Extension]:
         """See `JobWrites.extend`."""
-        held = self._held(connection, {lock.job_id: lock.token for lock in locks})
+        held = self._held(connection, {(lock.job_id, lock.token) for lock in locks})
         if held:
             until = self._instants.read(connection) + duration
-            connection.execute(self._extend, {"ids": id_list(held), "until": until})
-        return [held.get(lock.job_id) or Extension(lock.job_id, False) for lock in locks]
+            ids = id_list(job_id for job_id, _ in held)
+            connection.execute(self._extend, {"ids": ids, "until": until})
+        return [
+            held.get((lock.job_id, lock.token)) or Extension(lock.job_id, False) for lock in locks
+        ]
 
     def report(self, connection: sa.Connection, reports: Sequence[Report]) -> list[bool]:
         """See `JobWrites.report`."""
-        held = self._held(connection, {report.job_id: report.token for report in reports})
-        accepted = [report for report in reports if report.job_id in held]
+        held = self._held(connection, {(report.job_id, report.token) for report in reports})
+        accepted = [report for report in reports if (report.job_id, report.token) in held]
         progress = [
             {"job": report.job_id, "latest": report.progress.text}
             for report in accepted
@@ -169,7 +178,7 @@ class RowWiseJobWrites(JobWrites):
         if progress:
             connection.execute(self._progress, progress)
         self._logs.append(connection, accepted, self._instants.read(connection))
-        return [report.job_id in held for report in reports]
+        return [(report.job_id, report.token) in held for report in reports]
 
     def remove(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
         """See `JobWrites.remove`."""
@@ -199,14 +208,15 @@ class RowWiseJobWrites(JobWrites):
         return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
     def _held(
-        self, connection: sa.Connection, tokens: Mapping[JobId, int]
-    ) -> dict[JobId, Extension]:
-        """Of these jobs those that are active under these tokens, and what is asked of them."""
-        rows = connection.execute(self._states, {"ids": id_list(tokens)})
+        self, connection: sa.Connection, holders: Collection[Holder]
+    ) -> dict[Holder, Extension]:
+        """Of these holders those whose job is active under their token, and what is asked of it."""
+        ids = id_list({job_id for job_id, _ in holders})
+        rows = connection.execute(self._states, {"ids": ids})
         return {
-            row[0]: Extension(row[0], True, row[4], row[5])
+            (row[0], row[3]): Extension(row[0], True, row[4], row[5])
             for row in rows
-            if (row[2], row[3]) == (JobState.ACTIVE, tokens[row[0]])
+            if row[2] == JobState.ACTIVE and (row[0], row[3]) in holders
         }
 
     def _count(self, connection: sa.Connection, counts: Counts) -> None:

@@ -1,0 +1,166 @@
+"""What the documents show runs as it stands, and the tables name everything that there is."""
+
+import ast
+import asyncio
+import inspect
+import re
+import runpy
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple, TypeGuard
+
+import pytest
+
+import enfila
+from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.application.worker.worker_options import WorkerOptions
+from enfila.core.domain import events
+from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.state import JobState, Reason
+from enfila.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+
+_BLOCK = re.compile(
+    r"^(?P<note><!-- not run.*?-->\n)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+_LINK = re.compile(r"\[[^\]]*\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<heading>[^)\s]*))?\)")
+
+
+class Block(NamedTuple):
+    """One fenced piece of Python."""
+
+    document: Path
+    line: int
+    code: str
+    is_run: bool
+
+    @property
+    def is_program(self) -> bool:
+        """Whether it stands alone; others are read with an open `app` and a `queue` at hand."""
+        return "Enfila(" in self.code or "asyncio.run(" in self.code
+
+    def __str__(self) -> str:
+        return f"{self.document.relative_to(PROJECT)}:{self.line}"
+
+
+def _compiled(code: str, place: str) -> CodeType:
+    compiled: CodeType = compile(code, place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return compiled
+
+
+def _blocks() -> Iterator[Block]:
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for found in _BLOCK.finditer(text):
+            line = text.count("\n", 0, found.start("code")) + 1
+            yield Block(document, line, found["code"], not found["note"])
+
+
+BLOCKS = list(_blocks())
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_documented_code_runs(
+    block: Block,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not block.is_run:
+        _ = _compiled(block.code, str(block))
+        return
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "program.py"
+    program.write_text(block.code)
+    if block.is_program:
+        _ = runpy.run_path(str(program), run_name="__main__")
+    else:
+        asyncio.run(_run_with_a_queue(_compiled(block.code, str(program))))
+
+
+async def _run_with_a_queue(code: CodeType) -> None:
+    """Runs a piece in the surroundings that `docs/index.md` promises for it."""
+    async with enfila.Enfila("sqlite:///jobs.db") as app:
+        known: dict[str, Any] = {name: getattr(enfila, name) for name in enfila.__all__}
+        known |= {"app": app, "queue": app.queue("email")}
+        answer = eval(code, known)
+        if inspect.isawaitable(answer):
+            await answer
+
+
+def test_there_is_documented_code() -> None:
+    assert len(BLOCKS) > 10
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in _LINK.finditer(document.read_text()):
+        target = (document.parent / link["file"]).resolve() if link["file"] else document
+        assert target.exists(), link[0]
+        if link["heading"]:
+            assert link["heading"] in _headings(target), link[0]
+
+
+def _headings(document: Path) -> set[str]:
+    lines = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+def _first_column(document: str) -> set[str]:
+    """What stands in backquotes in the first column of the tables."""
+    text = (PROJECT / "docs" / document).read_text()
+    return set(re.findall(r"`([^`]+)`", "\n".join(re.findall(r"^\| ([^|]*)", text, re.MULTILINE))))
+
+
+def test_every_option_of_a_job_is_documented() -> None:
+    assert set(inspect.signature(JobOptions).parameters) <= _first_column("queues.md")
+
+
+@pytest.mark.parametrize("options", [WorkerOptions, MaintenanceOptions])
+def test_every_option_of_a_worker_is_documented(options: type) -> None:
+    assert {field.name for field in fields(options)} <= _first_column("workers.md")
+
+
+def test_every_setting_is_documented() -> None:
+    variables = {
+        str(field.validation_alias or f"ENFILA_{name.upper()}")
+        for name, field in Settings.model_fields.items()
+    }
+    arguments = set(inspect.signature(enfila.Enfila).parameters)
+    assert variables | arguments <= _first_column("configuration.md")
+
+
+def test_every_state_and_reason_is_documented() -> None:
+    text = (PROJECT / "docs" / "life-of-a-job.md").read_text()
+    rows = re.findall(r"^\| (.*)$", text, re.MULTILINE)
+    assert set(JobState) <= _first_column("life-of-a-job.md")
+    assert [reason for reason in Reason if not any(reason in row for row in rows)] == []
+
+
+def test_every_event_is_documented_with_its_fields() -> None:
+    text = (PROJECT / "docs" / "events.md").read_text()
+    table = {
+        name: set(re.findall(r"`(\w+)`", told))
+        for name, told in re.findall(r"^\| `([a-z.]+)` \|([^|]*)\|", text, re.MULTILINE)
+    }
+    assert set(table) == events.QUEUE_EVENTS | events.WORKER_EVENTS
+    for event in filter(_is_told, vars(events).values()):
+        bases = (events.JobEvent, events.WorkerEvent, events.Event)
+        common = next(base for base in bases if issubclass(event, base))
+        assert table[event.name] == _names_of_fields(event) - _names_of_fields(common)
+
+
+def _is_told(kind: object) -> TypeGuard[type[events.Event]]:
+    return isinstance(kind, type) and issubclass(kind, events.Event) and hasattr(kind, "name")
+
+
+def _names_of_fields(kind: type[events.Event]) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
+def test_the_documents_name_no_place_of_this_machine() -> None:
+    place = re.compile(r"/home/|/root/|/tmp/|/Users/|/work/")
+    assert [path.name for path in DOCUMENTS if place.search(path.read_text())] == []

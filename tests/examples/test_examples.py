@@ -1,0 +1,164 @@
+"""The examples, as a reader runs them: each in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+DEMO = EXAMPLES / "queue_usage_example.py"
+TRANSACTIONS = EXAMPLES / "transactional_enqueue.py"
+TESTING = EXAMPLES / "test_without_a_database.py"
+
+SECONDS_FOR_A_DEMO = 20
+SECONDS_FOR_THE_OTHERS = 20
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """That of a CI job: no terminal, a width that nobody set, temporary files where we see them."""
+    terminal = {"COLUMNS", "LINES", "TERM", "FORCE_COLOR", "NO_COLOR"}
+    inherited = {name: value for name, value in os.environ.items() if name not in terminal}
+    return inherited | {"TMPDIR": str(tmp_path), "PYTHONUTF8": "1"}
+
+
+def run(
+    *command: str | Path, environment: dict[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        env=environment,
+        cwd=ROOT,
+        check=False,
+    )
+
+
+# ── the demo ─────────────────────────────────────────────────────────────────────────────────
+
+
+def check_demo(demo: subprocess.CompletedProcess[str]) -> None:
+    assert demo.returncode == 0, demo.stdout
+    lines = demo.stdout.splitlines()
+    for told in (
+        'job.completed  password    "sent to bob@example.org"',
+        "job.progress   cover       sketched",
+        "job.log        catalogue   page 3 is dry",
+        "job.cancelled  audiobook   the reader has a cold",
+        "job.retrying   payment     after ConnectionError: the bank does not answer",
+        "job.failed     prices      Unrecoverable: cat.jpg is no price list",
+        "job.stalled    stock       its worker vanished, it is waiting again",
+        'job.completed  stock       {"books": 2000}',
+        "worker.closed              holds nothing any more",
+    ):
+        assert any(line.endswith(told) for line in lines), (told, demo.stdout)
+    assert sum(line.startswith(" ✓  ") for line in lines) == 16 + 6, demo.stdout
+    assert not any("✗" in line for line in lines), demo.stdout
+    assert lines[-1] == "All is well."
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_the_demo_plays_to_a_good_end(environment: dict[str, str], tmp_path: Path) -> None:
+    check_demo(run(DEMO, environment=environment, timeout=SECONDS_FOR_A_DEMO))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_the_demo_plays_on_postgresql(environment: dict[str, str], postgres_url: str) -> None:
+    url = ("--url", postgres_url)
+    check_demo(run(DEMO, *url, environment=environment, timeout=SECONDS_FOR_A_DEMO))
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_the_demo_says_what_became_otherwise(environment: dict[str, str], tmp_path: Path) -> None:
+    story = DEMO.read_text("utf-8")
+    assert story.count('says="paid"') == 1
+    other = tmp_path / "other.py"
+    other.write_text(story.replace('says="paid"', 'says="refused"'), "utf-8")
+
+    demo = run(other, environment=environment, timeout=SECONDS_FOR_A_DEMO)
+
+    assert demo.returncode == 1, demo.stdout
+    assert "payment should be completed after 3 attempt(s), and say 'refused'" in demo.stdout
+    assert demo.stdout.count("✗") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_ctrl_c_ends_the_demo(environment: dict[str, str], tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, DEMO],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as demo:
+        try:
+            assert demo.stdout
+            assert any("worker.ready" in line for line in demo.stdout)
+            demo.send_signal(signal.SIGINT)
+            rest, _ = demo.communicate(timeout=SECONDS_FOR_A_DEMO)
+        finally:
+            demo.kill()
+
+    assert demo.returncode == 130, rest
+    assert rest.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in rest
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_refuses_an_unknown_database(environment: dict[str, str]) -> None:
+    url = ("--url", "oracle://scott@tiger")
+    demo = run(DEMO, *url, environment=environment, timeout=SECONDS_FOR_THE_OTHERS)
+    assert demo.returncode == 2
+    assert demo.stdout.startswith("url: 'oracle://scott@tiger' is not allowed")
+
+
+# ── jobs in transactions ─────────────────────────────────────────────────────────────────────
+
+TRUE_OF_TRANSACTIONS = """\
+✓ Before the commit there is no job.
+✓ After it the job runs, and finds its order.
+✓ After a rollback there is no job.
+✓ And no order.
+"""
+
+
+def test_jobs_come_and_go_with_a_session(environment: dict[str, str], tmp_path: Path) -> None:
+    example = run(TRANSACTIONS, environment=environment, timeout=SECONDS_FOR_THE_OTHERS)
+    assert (example.returncode, example.stdout) == (0, TRUE_OF_TRANSACTIONS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_jobs_come_and_go_with_an_async_session(
+    environment: dict[str, str], postgres_url: str
+) -> None:
+    url = ("--url", postgres_url)
+    example = run(TRANSACTIONS, *url, environment=environment, timeout=SECONDS_FOR_THE_OTHERS)
+    assert (example.returncode, example.stdout) == (0, TRUE_OF_TRANSACTIONS)
+
+
+# ── tests of one's own code ──────────────────────────────────────────────────────────────────
+
+
+def test_the_example_of_a_test_runs_as_a_script(environment: dict[str, str]) -> None:
+    example = run(TESTING, environment=environment, timeout=SECONDS_FOR_THE_OTHERS)
+    assert example.returncode == 0, example.stdout
+    assert [line.split(":")[0] for line in example.stdout.splitlines()] == ["passed"] * 3
+
+
+def test_the_example_of_a_test_runs_in_pytest(environment: dict[str, str]) -> None:
+    pytest_alone = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
+    example = run(*pytest_alone, TESTING, environment=environment, timeout=SECONDS_FOR_THE_OTHERS)
+    assert example.returncode == 0, example.stdout
+    assert "3 passed" in example.stdout

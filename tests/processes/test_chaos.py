@@ -1,0 +1,25 @@
+"""Workers are killed, stopped and ended at random under load, and nothing is lost.
+
+`make chaos` does the same for longer. A failure names its seed:
+`python -m tests.processes.chaos --seed N --runs 1`.
+"""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.processes.chaos import ChaosPlan, run_chaos
+from tests.processes.place import Place
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+
+
+@pytest.mark.timeout(150)
+def test_nothing_is_lost_and_nothing_is_accepted_twice(place: Place, tmp_path: Path) -> None:
+    """DESIGN, invariants 1 to 4, 7 and 8."""
+    plan = ChaosPlan(seed=random.SystemRandom().randrange(10**6), seconds=9, rate=260)
+    verdict = run_chaos(plan, place, tmp_path / "history")
+    print(verdict)
+    assert verdict.violations == [], verdict
+    assert len(verdict.stored.jobs) > 500, verdict
