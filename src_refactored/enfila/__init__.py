@@ -22,6 +22,7 @@ from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain import events
 from enfila.core.domain.errors import (
     AlreadyClosed,
+    AlreadyRunning,
     AttemptTimedOut,
     Conflict,
     DriverMissing,
@@ -68,6 +69,7 @@ __all__ = [
     "AbstractQueue",
     "ActiveJob",
     "AlreadyClosed",
+    "AlreadyRunning",
     "Attempt",
     "AttemptOutcome",
     "AttemptTimedOut",

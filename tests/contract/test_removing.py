@@ -10,6 +10,7 @@ import pytest
 from enfila.core.application.ports.job_repository import Report
 from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Cancelled, Outcome
 from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import FINAL, UNFINISHED, JobState
@@ -296,6 +297,15 @@ async def test_a_rule_given_by_a_replacement_counts(line: Line) -> None:
     await line.add(deduplication=Deduplication.replace("key"), remove_on_complete=False)
     await line.put(line.make(deduplication=Deduplication.replace("key"), remove_on_complete=True))
     await line.settle(await line.claim_one(), completed())
+    assert await line.repository.apply_retention(line.queue, FOREVER, 100) == 1
+
+
+async def test_the_rule_that_counts_is_the_one_of_the_decision(line: Line) -> None:
+    """A job can be changed between the decision to end it and its end."""
+    job = await line.add(remove_on_fail=True)
+    transition = job.cancel("enough")
+    changed = await line.amend(job, job.amend(options=JobOptions(remove_on_fail=False)))
+    await line.move(changed, transition)
     assert await line.repository.apply_retention(line.queue, FOREVER, 100) == 1
 
 

@@ -34,9 +34,7 @@ async def two_runs(line: Line, *, is_old_first: bool) -> tuple[list[Job], list[b
 async def test_only_the_newer_one_is_settled(line: Line, *, is_old_first: bool) -> None:
     """CONFORMANCE 18."""
     runs, is_newer = await two_runs(line, is_old_first=is_old_first)
-    outcomes = [
-        Released() if newer else Completed(JsonDocument.of("old")) for newer in is_newer
-    ]
+    outcomes = [Released() if newer else Completed(JsonDocument.of("old")) for newer in is_newer]
     written = await line.repository.apply(
         [run.settle(outcome) for run, outcome in zip(runs, outcomes, strict=True)]
     )

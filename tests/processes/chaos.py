@@ -220,7 +220,7 @@ class Crowd:
     # ── coming to rest ───────────────────────────────────────────────────────────────────────
 
     def rest(self) -> float:
-        """Ends those who add, waits until nothing is left, ends the workers; the seconds it took."""
+        """Ends those who add, waits until all is done, ends the workers; the seconds it took."""
         self._end_all(self.enqueuers)
         since = time.monotonic()
         while (left := unfinished(self.place, QUEUE)) and self._is_patient(since):
@@ -259,8 +259,15 @@ Blows = Mapping[Callable[[], object], int]
 
 def all_blows(crowd: Crowd) -> Blows:
     """Everything that can be done to processes."""
-    blows = {crowd.kill: 5, crowd.stop: 4, crowd.end: 2, crowd.kill_enqueuer: 1}
-    return blows if crowd.place.is_file else {**blows, crowd.cut_connections: 2}
+    blows: dict[Callable[[], object], int] = {
+        crowd.kill: 5,
+        crowd.stop: 4,
+        crowd.end: 2,
+        crowd.kill_enqueuer: 1,
+    }
+    if not crowd.place.is_file:
+        blows[crowd.cut_connections] = 2
+    return blows
 
 
 def cut_connections(place: Place) -> int:
@@ -295,7 +302,7 @@ def run_chaos(
     stored = read_stored(place, QUEUE, asyncio.run(counters(place, QUEUE)))
     return Verdict(
         seed=plan.seed,
-        database="sqlite" if place.is_file else "postgresql",
+        database=place.kind,
         violations=[*crowd.faults, *violations(history, stored)],
         history=history,
         stored=stored,
@@ -322,29 +329,28 @@ async def counters(place: Place, queue: str) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def _places(wanted: str, folder: Path) -> Iterator[list[Place]]:
+def places(wanted: str, folder: Path) -> Iterator[list[Place]]:
     """An empty place for each database that is wanted."""
     with contextlib.ExitStack() as stack:
-        places = []
+        found = []
         if wanted in {"sqlite", "both"}:
-            places.append(Place(f"sqlite:///{folder / 'chaos.db'}"))
+            found.append(Place(f"sqlite:///{folder / 'jobs.db'}"))
         if wanted in {"postgres", "both"}:
             server = stack.enter_context(postgres_server())
             database = stack.enter_context(new_database(server))
-            places.append(
-                Place(database.render_as_string(hide_password=False), f"chaos_{uuid4().hex[:8]}")
-            )
-        yield places
+            url = database.render_as_string(hide_password=False)
+            found.append(Place(url, f"processes_{uuid4().hex[:8]}"))
+        yield found
 
 
 def _run(seed: int, seconds: float, wanted: str) -> bool:
     """One run on each database; whether all was well. The files of a bad run are kept."""
     folder = Path(tempfile.mkdtemp(prefix="enfila-chaos-"))
     all_well = True
-    with _places(wanted, folder) as places:
-        for place in places:
-            own = folder / ("sqlite" if place.is_file else "postgresql")
-            verdict = run_chaos(ChaosPlan(seed=seed, seconds=seconds), place, own)
+    with places(wanted, folder) as found:
+        for place in found:
+            plan = ChaosPlan(seed=seed, seconds=seconds)
+            verdict = run_chaos(plan, place, folder / place.kind)
             print(verdict, flush=True)
             all_well = all_well and not verdict.violations
     if all_well:

@@ -129,7 +129,7 @@ def violations(history: History, stored: Stored) -> list[str]:
             one_completion_is_accepted,
             no_run_starts_late,
             one_run_for_each_token,
-            every_claim_is_remembered,
+            every_run_is_remembered,
             tokens_rise,
             attempts_are_bounded,
             stale_holders_are_told,
@@ -274,14 +274,20 @@ def one_run_for_each_token(history: History, stored: Stored) -> Violations:
             yield f"{job_id} was run {len(starts)} times under token {token}: in {where}"
 
 
-def every_claim_is_remembered(history: History, stored: Stored) -> Violations:
-    """Each claim has a token, and each token's run has an end that can be read afterwards."""
+def every_run_is_remembered(history: History, stored: Stored) -> Violations:
+    """What ran under a token can be read afterwards, once."""
+    started = {(start.job, start.token) for start in history.all(Started)}
     for job in stored.jobs:
         ended = [run.token for run in job.runs]
         if job.state == "completed" and job.result_token is not None:
             ended.append(job.result_token)
-        if sorted(ended) != list(range(1, job.token + 1)):
-            yield f"{job.id} has token {job.token}, but the tokens of its runs are {ended}"
+        for token, number in Counter(ended).items():
+            if number > 1 or not 1 <= token <= job.token:
+                yield f"{job.id} has token {job.token}, but the tokens of its runs are {ended}"
+        # A claim that was given back before its job was started is not remembered.
+        for token in set(range(1, job.token + 1)) - set(ended):
+            if (job.id, token) in started:
+                yield f"{job.id} was run under token {token}, of which nothing is remembered"
     for start in history.all(Started):
         known = stored.by_id.get(start.job)
         if known is not None and start.token > known.token:

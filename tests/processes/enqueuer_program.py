@@ -1,4 +1,4 @@
-"""Adds jobs of all kinds until it is told to end: `python -m tests.processes.enqueuer_program PLAN`.
+"""Adds jobs of all kinds until it ends: `python -m tests.processes.enqueuer_program PLAN`.
 
 Each group of jobs is written down before it is offered and again when it was accepted.
 """
@@ -90,7 +90,8 @@ class Groups:
             options["priority"] = self.random.randint(-3, 3)
         if self.random.random() < 0.05:
             options["lifo"] = True
-        return NewJob(self.random.choice(["mail", "resize", "bill"]), payload, JobOptions(**options))
+        name = self.random.choice(["mail", "resize", "bill"])
+        return NewJob(name, payload, JobOptions(**options))
 
 
 class Enqueuer:
@@ -171,8 +172,7 @@ class Enqueuer:
                 else:
                     await connection.execute(order)
                 added = await self._queue.add_bulk(group.jobs, session=connection)
-                if manner is Manner.ROLLED_BACK:
-                    raise _RolledBackError
+                _think_again(manner)
         except _RolledBackError:
             return
         except (sa.exc.DBAPIError, OSError, RepositoryUnavailable):
@@ -201,6 +201,11 @@ class Enqueuer:
 
 class _RolledBackError(Exception):
     """The caller thinks better of it."""
+
+
+def _think_again(manner: Manner) -> None:
+    if manner is Manner.ROLLED_BACK:
+        raise _RolledBackError
 
 
 async def enqueue(plan: EnqueuerPlan, journal: Journal) -> None:

@@ -257,13 +257,14 @@ def _those(records: list[Record], kind: type[R], facts: dict[str, Any]) -> Itera
 
 def _record(line: bytes) -> Record:
     facts = json.loads(line)
-    kind = _KINDS[facts.pop("what")]
-    for name, words in _words(kind).items():
+    what = facts.pop("what")
+    for name, words in _words(what).items():
         facts[name] = words(facts[name])
-    return kind(**facts)
+    return _KINDS[what](**facts)
 
 
 @cache
-def _words(kind: type[Record]) -> dict[str, type[StrEnum]]:
+def _words(what: str) -> dict[str, type[StrEnum]]:
     """The fields of a kind that are one of a few words."""
-    return {name: hint for name, hint in get_type_hints(kind).items() if hint in _ENUMS}
+    hints = get_type_hints(_KINDS[what])
+    return {name: hint for name, hint in hints.items() if hint in _ENUMS}

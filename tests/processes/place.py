@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,11 +30,12 @@ class Place:
     def is_file(self) -> bool:
         return self.url.startswith("sqlite")
 
+    @property
+    def kind(self) -> str:
+        return "sqlite" if self.is_file else "postgresql"
+
     def app(self, **options: Any) -> Enfila:
         return Enfila(self.url, schema=self.schema, **options)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     @contextmanager
     def connection(self) -> Iterator[sa.Connection]:

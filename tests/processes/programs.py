@@ -106,9 +106,7 @@ class Program:
     @property
     def is_unborn(self) -> bool:
         """Whether it ended at its beginning because there was no database."""
-        return (
-            not self.is_running and not self.has(Ready) and "RepositoryUnavailable:" in self.said
-        )
+        return not self.is_running and not self.has(Ready) and "RepositoryUnavailable:" in self.said
 
     def strike(self, blow: Blow) -> None:
         """Sends a signal; nothing if the process has ended."""

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +14,7 @@ from tests.postgres_servers import NoServerError, OwnServer, own_server
 from tests.processes.chaos import Blows, ChaosPlan, Crowd, cut_connections, run_chaos
 from tests.processes.history import Blow, Started, Struck
 from tests.processes.place import Place, states
-from tests.processes.programs import Programs
-from tests.processes.scene import QUEUE, Scene
+from tests.processes.scene import Scene
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.processes, pytest.mark.postgres]

@@ -25,8 +25,8 @@ from tests.processes.history import (
     Journal,
     Lost,
     Ready,
-    Started,
     Stalled,
+    Started,
     Troubled,
 )
 from tests.processes.plans import Plan, die_with_the_parent, read_plan, wait_for_go

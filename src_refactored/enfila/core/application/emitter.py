@@ -99,7 +99,7 @@ class Emitter(AsyncIOEventEmitter):
             answer = f(*args, **kwargs)
             if asyncio.iscoroutine(answer):
                 self._run_listener(answer, args)
-        except Exception as error:  # noqa: BLE001 - whatever a listener raises must hurt nobody
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it must hurt nobody
             self.report_listener_error(error, args[0] if args else None)
 
     def _run_listener(self, coroutine: Coroutine[Any, Any, Any], args: tuple[Any, ...]) -> None:

@@ -10,7 +10,6 @@ EnfilaError
 │   ├── MoveNotAllowed        this job cannot make that move from where it is
 │   ├── StaleTransition       somebody else moved the job first
 │   ├── LockLost              the lock's token is old
-│   ├── DuplicateJob          the deduplication key is taken
 │   ├── QueueNotEmpty         active jobs forbid it
 │   ├── AlreadyClosed         the queue or worker was closed
 │   ├── AlreadyRunning        the worker was started before
@@ -130,15 +129,6 @@ class LockLost(Conflict):
         super().__init__(
             f"job {job_id} is no longer held under lock token {token}; nothing was written"
         )
-
-
-class DuplicateJob(Conflict):
-    """A deduplication key is held by another job."""
-
-    def __init__(self, key: str, job_id: str) -> None:
-        self.key = key
-        self.job_id = job_id
-        super().__init__(f"deduplication key {key!r} is held by job {job_id}")
 
 
 class QueueNotEmpty(Conflict):

@@ -15,6 +15,7 @@ from enfila.core.application.waiting import is_set_within
 
 _CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 10
+_CLOSE_SECONDS: Final = 1
 _SECONDS_BETWEEN_PULSES: Final = 30
 
 
@@ -28,6 +29,7 @@ class NotificationLine(ABC):
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._arguments = arguments
         self._lost = asyncio.Event()
+        self._tasks = OwnedTasks()
 
     @abstractmethod
     async def open(self, channel: str, received: Callable[[str], None]) -> None:
@@ -35,12 +37,13 @@ class NotificationLine(ABC):
 
     async def send(self, channel: str, payload: str) -> None:
         """Notifies everybody who listens, at once. A line that cannot is lost."""
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await self._notify(channel, payload)
-        except Exception:
+        # In a task of its own, which `close` ends: nobody would wake one who waits for an answer
+        # on a connection that was closed.
+        sending = self._tasks.spawn(self._notify(channel, payload), name="enfila sends a hint")
+        await asyncio.wait([sending], timeout=_ANSWER_SECONDS)
+        if not sending.done() or sending.cancelled() or sending.exception() is not None:
             self._lost.set()
-            raise
+            raise ConnectionError("a notification could not be sent")
 
     async def wait_until_lost(self) -> None:
         """Returns, or raises, when the connection is gone."""
@@ -49,9 +52,15 @@ class NotificationLine(ABC):
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._pulse()
 
-    @abstractmethod
     async def close(self) -> None:
         """Ends it without waiting for a server that does not answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._tasks.cancel()
+        await self._disconnect()
+
+    @abstractmethod
+    async def _disconnect(self) -> None: ...
 
     @abstractmethod
     async def _notify(self, channel: str, payload: str) -> None: ...
@@ -98,7 +107,7 @@ class _AsyncpgLine(NotificationLine):
         async with self._in_use:
             await self._connection.fetchval("select 1")
 
-    async def close(self) -> None:
+    async def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
 
@@ -110,7 +119,6 @@ class _PsycopgLine(NotificationLine):
         super().__init__(arguments)
         self._listening: Any = None
         self._sending: Any = None
-        self._tasks = OwnedTasks()
 
     async def open(self, channel: str, received: Callable[[str], None]) -> None:
         self._listening = await self._connect("enfila listen")
@@ -149,8 +157,7 @@ class _PsycopgLine(NotificationLine):
     async def _pulse(self) -> None:
         await self._sending.execute("select 1")
 
-    async def close(self) -> None:
-        await self._tasks.cancel()
+    async def _disconnect(self) -> None:
         for connection in (self._listening, self._sending):
             if connection is not None:
                 with contextlib.suppress(Exception):

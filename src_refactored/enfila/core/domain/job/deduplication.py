@@ -10,6 +10,7 @@ from typing import Any
 
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.failure import storable
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.state import CLAIMABLE, JobState
 
@@ -145,6 +146,10 @@ def _is_pending(holder: KeyHolder) -> bool:
 
 
 def _key(value: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_KEY or "\x00" in value:
-        raise InvalidRequest("deduplication.key", value, f"give 1 to {LONGEST_KEY} characters")
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_KEY or storable(value) != value:
+        raise InvalidRequest(
+            "deduplication.key",
+            value,
+            f"give 1 to {LONGEST_KEY} characters, none of them NUL or a lone surrogate",
+        )
     return value

@@ -27,11 +27,11 @@ class JobError:
 
     @classmethod
     def of(cls, error: BaseException) -> JobError:
-        """The error as a processor raised it."""
+        """The error as a processor raised it. Never raises, whatever the error's own text does."""
         trace = "".join(traceback.format_exception(error)) if error.__traceback__ else ""
         return cls(
             type(error).__name__,
-            storable(str(error))[:LONGEST_MESSAGE],
+            storable(_message(error))[:LONGEST_MESSAGE],
             storable(trace)[-LONGEST_TRACE:],
         )
 
@@ -46,6 +46,13 @@ class JobError:
     def from_json(cls, stored: Mapping[str, Any]) -> JobError:
         """The error that `to_json` stored."""
         return cls(stored["type"], stored["message"], stored["trace"])
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:  # noqa: BLE001 - an error that cannot be shown is still an error
+        return f"its message cannot be shown: {type(problem).__name__}"
 
 
 def storable(text: str) -> str:

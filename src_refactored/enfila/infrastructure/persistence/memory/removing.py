@@ -53,7 +53,7 @@ class InMemoryRemoving(IJobRepository):
         return [
             job
             for job, count in zip(oldest_first, younger, strict=True)
-            if _is_over(job.retention_in(state) or policy.of(state), job, count, now)
+            if _is_over(self._store.retentions[job.id] or policy.of(state), job, count, now)
         ]
 
     async def obliterate(self, queue: str, *, force: bool) -> int | None:

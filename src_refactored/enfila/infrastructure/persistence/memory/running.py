@@ -51,6 +51,7 @@ class InMemoryRunning(IJobRepository):
             record = replace(transition.record, finished_at=ended_at)
             self._store.records[job.id].append(record)
         if transition.target.is_final:
+            self._store.retentions[job.id] = transition.retention
             self._store.unblock_followers(job.id, now)
         return now
 

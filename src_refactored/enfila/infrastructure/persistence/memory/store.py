@@ -13,6 +13,7 @@ from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.retention import Retention
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.memory.deduplication_keys import DeduplicationKeys
@@ -25,6 +26,7 @@ class Store:
 
     Attributes:
         numbers: one for each job that is added.
+        retentions: the own rules of final jobs, as the transition to their end brought them.
         records: the runs that transitions told of, per job, in the order in which they ended.
         logs: the log lines per job, in the order in which they were written.
         queues: the names of the queues that have been used, and whether each is paused.
@@ -34,6 +36,7 @@ class Store:
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     jobs: JobTable = field(default_factory=JobTable)
     keys: DeduplicationKeys = field(default_factory=DeduplicationKeys)
+    retentions: dict[JobId, Retention | None] = field(default_factory=dict)
     records: defaultdict[JobId, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     logs: defaultdict[JobId, list[LogLine]] = field(default_factory=lambda: defaultdict(list))
     queues: dict[str, bool] = field(default_factory=dict)
@@ -48,6 +51,7 @@ class Store:
         """Removes jobs with all that belongs to them; what was blocked by them no longer is."""
         for job in jobs:
             self.jobs.delete(job.id)
+            self.retentions.pop(job.id, None)
             self.records.pop(job.id, None)
             self.logs.pop(job.id, None)
         for job in jobs:

@@ -465,6 +465,7 @@ def _key(transition: Transition) -> _Key:
 
 def _instant_of(job: Job | None, transition: Transition) -> datetime | None:
     """When the job reached where the transition leads; None if it is not there."""
-    if job is None or (job.state, job.token) != (transition.target, transition.token):
+    reached = (transition.target, transition.token, transition.attempt, transition.stalled_count)
+    if job is None or (job.state, job.token, job.attempt, job.stalled_count) != reached:
         return None
     return job.finished_at or job.run_at - (transition.run_after or ZERO)
