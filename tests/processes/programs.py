@@ -1,5 +1,6 @@
 """Starting programs, striking them, and leaving none behind."""
 
+import ctypes
 import importlib
 import multiprocessing
 import os
@@ -7,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -27,6 +29,7 @@ from tests.waiting import eventually
 
 R = TypeVar("R", bound=Record)
 
+_PR_SET_PDEATHSIG: Final = 1
 _SIGNALS: Final = {
     Blow.KILL: signal.SIGKILL,
     Blow.STOP: signal.SIGSTOP,
@@ -139,10 +142,21 @@ class Program:
 def run_program(module: str, plan: str, log: str) -> None:
     """What a new process does: the module's `main`, with all that it prints in a file."""
     os.setsid()  # an interrupt from the keyboard is for the tests alone
+    _die_with_the_tests()
     with Path(log).open("wb", buffering=0) as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     importlib.import_module(module).main(plan)
+
+
+def _die_with_the_tests() -> None:
+    """Has the system kill this process when the tests are gone, even if it is stopped then."""
+    if sys.platform == "linux":
+        # The server of forks ends with the tests, unless its children keep it alive.
+        alive = forkserver._forkserver._forkserver_alive_fd  # noqa: SLF001 - there is no other way
+        if alive is not None:
+            os.close(alive)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Programs:

@@ -70,7 +70,7 @@ async def test_a_stopped_worker_cannot_settle_what_another_took_over(
 async def test_a_stopped_worker_that_wakes_up_gives_up_what_another_runs(scene: Scene) -> None:
     """CONFORMANCE 31: it wakes up while the other is at it, which is not disturbed."""
     workers = await scene.workers(2)
-    job = await scene.queue.add("long", {"seconds": 4})
+    job = await scene.queue.add("long", {"seconds": 3})
     sleeper = await scene.runner_of(job)
     sleeper.strike(Blow.STOP)
     [heir] = [worker for worker in workers if worker is not sleeper]

@@ -41,9 +41,13 @@ class NotificationLine(ABC):
         # on a connection that was closed.
         sending = self._tasks.spawn(self._notify(channel, payload), name="enfila sends a hint")
         await asyncio.wait([sending], timeout=_ANSWER_SECONDS)
-        if not sending.done() or sending.cancelled() or sending.exception() is not None:
+        if sending.done() and not sending.cancelled():
+            error = sending.exception()
+        else:
+            error = ConnectionError("there was no answer")
+        if error is not None:
             self._lost.set()
-            raise ConnectionError("a notification could not be sent")
+            raise error
 
     async def wait_until_lost(self) -> None:
         """Returns, or raises, when the connection is gone."""

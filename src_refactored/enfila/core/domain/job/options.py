@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from enfila.core.domain.duration import ZERO, Duration, duration
@@ -176,7 +177,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "remove_on_complete": None,
     "remove_on_fail": None,
     "tags": (),
-    "metadata": {},
+    "metadata": MappingProxyType({}),
     "keep_logs": None,
 }
 
@@ -190,6 +191,7 @@ _READERS: Final[Mapping[str, Any]] = {
     "remove_on_complete": Retention.from_json,
     "remove_on_fail": Retention.from_json,
     "tags": tuple,
+    "metadata": MappingProxyType,
 }
 
 
@@ -230,6 +232,8 @@ def _stored(value: object) -> Json:
             return value.isoformat()
         case tuple():
             return list(value)
+        case Mapping():
+            return dict(value)
         case _:
             return value
 
@@ -285,10 +289,11 @@ def _metadata(value: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
     if not isinstance(value, Mapping):
         raise InvalidRequest("metadata", value, "give a JSON object")
     try:
-        stored: Mapping[str, Json] = JsonDocument.of(dict(value)).value
+        stored: dict[str, Json] = JsonDocument.of(dict(value)).value
     except JsonRefused as refusal:
         raise InvalidRequest("metadata", value, f"give a JSON object: {refusal}") from None
-    return stored
+    # Options are shared between jobs, so nobody may write into them.
+    return MappingProxyType(stored)
 
 
 DEFAULT_OPTIONS: Final = JobOptions()
