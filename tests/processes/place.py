@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +86,19 @@ def unfinished(place: Place, queue: str) -> int:
             sa.select(sa.func.count()).where(jobs.c.queue == queue, jobs.c.state.not_in(FINAL))
         )
     return found or 0
+
+
+def can_be_written(place: Place) -> bool:
+    """Whether nobody holds a SQLite file for longer than a write takes; a server always can be."""
+    if not place.is_file:
+        return True
+    path = sa.make_url(place.url).database or ""
+    with closing(sqlite3.connect(path, timeout=0.3, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        return True
 
 
 def states(place: Place) -> Counter[str]:

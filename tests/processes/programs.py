@@ -153,7 +153,7 @@ def _die_with_the_tests() -> None:
     """Has the system kill this process when the tests are gone, even if it is stopped then."""
     if sys.platform == "linux":
         # The server of forks ends with the tests, unless its children keep it alive.
-        alive = forkserver._forkserver._forkserver_alive_fd  # noqa: SLF001 - there is no other way
+        alive: int | None = vars(forkserver._forkserver)["_forkserver_alive_fd"]  # noqa: SLF001
         if alive is not None:
             os.close(alive)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from enfila import AbstractQueue, Enfila, JobHandle, JobState
-from tests.processes.history import Completed, Ready, Record, Started, only
-from tests.processes.place import Place, states
+from tests.processes.history import Blow, Completed, Ready, Record, Started, only
+from tests.processes.place import Place, can_be_written, states
 from tests.processes.programs import Program, Programs
 from tests.processes.worker_program import WorkerPlan
 from tests.waiting import eventually
@@ -58,6 +58,21 @@ class Scene:
             return [each for each in self.programs.all if each.has(Started, **facts)]
 
         return (await eventually(running, message=f"somebody runs {job.id}"))[0]
+
+    async def stop(self, worker: Program) -> None:
+        """Stops a process, though not in the middle of a write.
+
+        On SQLite it would hold the file then, and nobody could do anything until it goes on.
+        """
+
+        def stopped() -> bool:
+            worker.strike(Blow.STOP)
+            if can_be_written(self.place):
+                return True
+            worker.strike(Blow.CONTINUE)
+            return False
+
+        await eventually(stopped, message=f"{worker.name} is stopped outside of a write")
 
     def starts_of(self, job: Job) -> list[Started]:
         return only(self.history, Started, job=job.id)

@@ -52,7 +52,7 @@ async def test_a_stopped_worker_cannot_settle_what_another_took_over(
     workers = await scene.workers(2)
     job = await scene.queue.add("short", {"seconds": 0.3, "logs": logs})
     sleeper = await scene.runner_of(job)
-    sleeper.strike(Blow.STOP)
+    await scene.stop(sleeper)
     [heir] = [worker for worker in workers if worker is not sleeper]
     await heir.wrote(Completed, job=job.id)
     sleeper.strike(Blow.CONTINUE)
@@ -72,7 +72,7 @@ async def test_a_stopped_worker_that_wakes_up_gives_up_what_another_runs(scene: 
     workers = await scene.workers(2)
     job = await scene.queue.add("long", {"seconds": 3})
     sleeper = await scene.runner_of(job)
-    sleeper.strike(Blow.STOP)
+    await scene.stop(sleeper)
     [heir] = [worker for worker in workers if worker is not sleeper]
     await heir.wrote(Started, job=job.id)
     sleeper.strike(Blow.CONTINUE)

@@ -58,4 +58,6 @@ class Container(containers.DeclarativeContainer):
     queue: providers.Provider[QueueService[Any, Any]] = providers.Factory(
         QueueService, repository=job_repository, wake_up=wake_up, clock=clock
     )
-    worker: providers.Provider[WorkerService[Any, Any]] = providers.Factory(WorkerService)
+    worker: providers.Provider[WorkerService[Any, Any]] = providers.Factory(
+        WorkerService, clock=clock
+    )

@@ -15,6 +15,7 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.queue import QueueCounts
+from enfila.infrastructure.persistence.sqlalchemy.eligibility import ACTIVE, DELAYED
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.mapping import (
     attempt_columns,
@@ -77,7 +78,7 @@ class Reading:
         since: sa.ColumnElement[Any]
         match kind:
             case Overdue.STALLED:
-                late = [jobs.c.state == JobState.ACTIVE.value, jobs.c.locked_until <= now]
+                late = [jobs.c.state == ACTIVE, jobs.c.locked_until <= now]
                 since = jobs.c.locked_until
             case Overdue.EXPIRED:
                 late = [
@@ -87,7 +88,7 @@ class Reading:
                 ]
                 since = jobs.c.expires_at
             case Overdue.DUE:
-                late = [jobs.c.state == JobState.DELAYED.value, jobs.c.run_at <= now]
+                late = [jobs.c.state == DELAYED, jobs.c.run_at <= now]
                 since = jobs.c.run_at
             case _:
                 assert_never(kind)
@@ -115,7 +116,7 @@ class Reading:
         jobs = self._tables.jobs
         row = connection.execute(
             sa.select(jobs.c.run_at, self._instants.expression)
-            .where(jobs.c.queue == queue, jobs.c.state == JobState.DELAYED.value)
+            .where(jobs.c.queue == queue, jobs.c.state == DELAYED)
             .order_by(jobs.c.run_at)
             .limit(1),
             self._instants.parameters(),

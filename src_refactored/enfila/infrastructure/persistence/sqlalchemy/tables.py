@@ -39,7 +39,7 @@ def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tab
         InvalidRequest: a name that is not 1 to 30 letters, digits and underscores.
     """
     for field, value in (("schema", schema), ("table_prefix", prefix)):
-        if value is not None and not _IDENTIFIER.fullmatch(value):
+        if value is not None and not _is_identifier(value):
             raise InvalidRequest(field, value, "give 1 to 30 letters, digits and underscores")
     metadata = sa.MetaData(schema=schema)
     positions = sa.Sequence(f"{prefix}job_positions", metadata=metadata, data_type=sa.BigInteger)
@@ -93,6 +93,10 @@ def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tab
             sa.Column("seen_at", Instant, nullable=False),
         ),
     )
+
+
+def _is_identifier(value: object) -> bool:
+    return isinstance(value, str) and _IDENTIFIER.fullmatch(value) is not None
 
 
 def _jobs(metadata: sa.MetaData, prefix: str) -> sa.Table:
