@@ -102,6 +102,8 @@ def test_ctrl_c_ends_the_demo(environment: dict[str, str], tmp_path: Path) -> No
         stderr=subprocess.STDOUT,
         text=True,
         env=environment,
+        # Ctrl-C is ignored by what a shell starts in the background, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one call
     ) as demo:
         try:
             assert demo.stdout

@@ -93,7 +93,7 @@ def can_be_written(place: Place) -> bool:
     if not place.is_file:
         return True
     path = sa.make_url(place.url).database or ""
-    with closing(sqlite3.connect(path, timeout=0.3, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, timeout=0.1, isolation_level=None)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:

@@ -66,6 +66,8 @@ class Scene:
         """
 
         def stopped() -> bool:
+            if not can_be_written(self.place):
+                return False
             worker.strike(Blow.STOP)
             if can_be_written(self.place):
                 return True

@@ -16,12 +16,13 @@ from tests.processes.chaos import Blows, ChaosPlan, Crowd, cut_connections, run_
 from tests.processes.history import Blow, Started, Struck
 from tests.processes.place import Place, states
 from tests.processes.scene import Scene
+from tests.processes.worker_program import LONG
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.processes, pytest.mark.postgres]
 
-POLL = 30.0
-"""Seconds; so long nobody waits, so that only a wake-up can be the reason."""
+SOON = LONG / 6
+"""Seconds that are far less than the poll interval, so that only a wake-up can be the reason."""
 
 
 @pytest.fixture(scope="module")
@@ -96,23 +97,23 @@ async def pickup(scene: Scene) -> float:
 
 
 async def test_listening_begins_again_by_itself(scene: Scene) -> None:
-    await scene.worker(poll=POLL)
+    await scene.worker(poll=LONG)
     await eventually(lambda: listeners(scene.place) == 2, message="both listen")
-    assert await pickup(scene) < 1
+    assert await pickup(scene) < SOON
     cut_connections(scene.place)
-    assert await pickup(scene) < 5  # while the connections are made anew
+    assert await pickup(scene) < SOON  # while the connections are made anew
     await eventually(lambda: listeners(scene.place) == 2, message="both listen again")
-    assert await pickup(scene) < 1
+    assert await pickup(scene) < SOON
 
 
 async def test_listening_begins_again_after_an_outage(scene: Scene, server: OwnServer) -> None:
-    await scene.worker(poll=POLL)
+    await scene.worker(poll=LONG)
     await eventually(lambda: listeners(scene.place) == 2, message="both listen")
     server.stop("fast")
     server.start()
-    assert await pickup(scene) < 5
+    assert await pickup(scene) < SOON
     await eventually(lambda: listeners(scene.place) == 2, message="both listen again")
-    assert await pickup(scene) < 1
+    assert await pickup(scene) < SOON
 
 
 def listeners(place: Place) -> int:

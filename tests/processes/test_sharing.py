@@ -24,13 +24,10 @@ from tests.processes.history import (
 from tests.processes.place import Place, orders_table, own_engine, states
 from tests.processes.programs import Program, Programs
 from tests.processes.scene import QUEUE, Scene
-from tests.processes.worker_program import WorkerPlan
+from tests.processes.worker_program import LONG, WorkerPlan
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.processes
-
-LONG = 30.0
-"""Seconds of a poll interval that nobody waits for, so that only a wake-up can be the reason."""
 
 
 async def test_a_result_comes_from_another_process(scene: Scene) -> None:
@@ -77,7 +74,7 @@ async def test_resuming_wakes_idle_workers_of_other_processes(scene: Scene) -> N
     """CONFORMANCE 36."""
     await scene.queue.pause()
     job = await scene.queue.add("any", {})
-    await scene.worker(poll=LONG)
+    await scene.worker(poll=LONG)  # so that only a wake-up can be the reason
     await scene.queue.resume()
     assert await job.result(timeout=LONG / 3) == {"token": 1}
 
@@ -90,7 +87,7 @@ async def test_a_cancellation_reaches_another_process_within_a_heartbeat(
     scene: Scene, notify: bool
 ) -> None:
     """CONFORMANCE 38."""
-    heartbeat, noise = 1.0, 1.0
+    heartbeat, noise = 1.0, 2.0
     await scene.worker(notify=notify, lock=LONG, heartbeat=heartbeat)
     job = await scene.queue.add("long", {"seconds": LONG})
     worker = await scene.runner_of(job)

@@ -1,16 +1,19 @@
 """A worker process is told to end."""
 
+from pathlib import Path
+
 import pytest
 
 from enfila import AttemptOutcome, JobState
 from tests.processes.history import Blow, Ending, Finished
 from tests.processes.place import Place
 from tests.processes.scene import Job, Scene
+from tests.processes.worker_program import LONG
 
 pytestmark = pytest.mark.processes
 
-SOON = 4.0
-"""Seconds in which a process ends that waits for nothing."""
+SOON = LONG / 3
+"""Seconds in which a process ends that waits for nothing, however busy the machine is."""
 
 
 async def is_given_back(scene: Scene, job: Job) -> None:
@@ -22,13 +25,19 @@ async def is_given_back(scene: Scene, job: Job) -> None:
 
 
 @pytest.mark.parametrize("signal", [Blow.TERMINATE, Blow.INTERRUPT])
-async def test_a_signal_lets_running_jobs_end_and_takes_no_more(scene: Scene, signal: Blow) -> None:
+async def test_a_signal_lets_running_jobs_end_and_takes_no_more(
+    scene: Scene, signal: Blow, tmp_path: Path
+) -> None:
     """CONFORMANCE 32 and 33."""
     worker = await scene.worker()
-    running, waiting = await scene.queue.add_bulk([("a", {"seconds": 0.5}), ("b", {})])
+    done = tmp_path / "done"
+    running, waiting = await scene.queue.add_bulk(
+        [("a", {"seconds": LONG, "until": str(done)}), ("b", {})]
+    )
     await scene.runner_of(running)
     worker.strike(signal)
-    await worker.ends_well()
+    done.touch()
+    assert await worker.ends_well() < SOON
     assert (await running.refresh()).state is JobState.COMPLETED
     assert (await waiting.refresh()).state is JobState.WAITING
     assert await scene.nothing_is_active()
@@ -38,7 +47,7 @@ async def test_a_signal_lets_running_jobs_end_and_takes_no_more(scene: Scene, si
 async def test_a_second_signal_hurries(scene: Scene, signal: Blow) -> None:
     """CONFORMANCE 33. Two different ones, because two alike may arrive as one."""
     worker = await scene.worker()
-    job = await scene.queue.add("long", {"seconds": 30})
+    job = await scene.queue.add("long", {"seconds": LONG})
     await scene.runner_of(job)
     worker.strike(signal)
     worker.strike(Blow.INTERRUPT if signal is Blow.TERMINATE else Blow.TERMINATE)
@@ -57,7 +66,7 @@ class TestOnOneDatabase:
     async def test_after_the_grace_jobs_are_given_back(self, scene: Scene) -> None:
         """CONFORMANCE 32."""
         worker = await scene.worker(grace=0.3)
-        job = await scene.queue.add("long", {"seconds": 30})
+        job = await scene.queue.add("long", {"seconds": LONG})
         await scene.runner_of(job)
         worker.strike(Blow.TERMINATE)
         assert await worker.ends_well() < SOON
@@ -69,7 +78,7 @@ class TestOnOneDatabase:
     ) -> None:
         """CONFORMANCE 35."""
         worker = await scene.worker(grace=0.1, cancellation_grace=0.2, in_threads=in_threads)
-        job = await scene.queue.add("stubborn", {"seconds": 30, "stubborn": True})
+        job = await scene.queue.add("stubborn", {"seconds": LONG, "stubborn": True})
         await scene.runner_of(job)
         worker.strike(Blow.TERMINATE)
         assert await worker.ends_well() < SOON

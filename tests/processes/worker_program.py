@@ -5,7 +5,8 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from enfila import ActiveJob, MaintenanceOptions, SyncActiveJob, WorkerOptions
 from enfila.core.domain.events import (
@@ -73,26 +74,28 @@ class WorkerPlan(Plan):
         )
 
 
+_STEP: Final = 0.02
+"""Seconds between two looks at what a handler waits for."""
+LONG: Final = 30.0
+"""Seconds that nobody waits for: a handler that takes so long ends for another reason."""
+
+
 class Handler:
     """Does what a job's payload says, and writes down when it began and how it ended.
 
-    `seconds`: how long it takes. `fails`: how many attempts fail. `logs`: it logs its token before
-    it ends. `stubborn`: it ignores that it is cancelled.
+    `seconds`: how long it takes; one number, or one for each run. `until`: it ends when this file
+    exists. `awakes`: it ends when its process was stopped for so many seconds. `fails`: how many
+    attempts fail. `logs`: it logs its token before it ends. `stubborn`: it ignores that it is
+    cancelled.
     """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
     async def run(self, job: ActiveJob[dict[str, Any]]) -> dict[str, Any]:
-        began = time.monotonic()
         self._started(job.snapshot)
         try:
-            while (left := began + job.payload.get("seconds", 0) - time.monotonic()) > 0:
-                try:
-                    await asyncio.sleep(left)
-                except asyncio.CancelledError:
-                    if not job.payload.get("stubborn"):
-                        raise
+            await _take_time(job.snapshot)
             if job.payload.get("logs"):
                 await job.log(str(job.snapshot.token))
             _fail_if_wanted(job.snapshot)
@@ -104,7 +107,7 @@ class Handler:
     def run_in_thread(self, job: SyncActiveJob[dict[str, Any]]) -> dict[str, Any]:
         self._started(job.snapshot)
         try:
-            time.sleep(job.payload.get("seconds", 0))
+            time.sleep(_seconds(job.snapshot))
             _fail_if_wanted(job.snapshot)
         except BaseException as error:
             self._finished(job.snapshot, error)
@@ -136,6 +139,31 @@ class Handler:
     def _returns(self, job: Job) -> dict[str, Any]:
         self._journal.write(Finished, job=job.id, token=job.token, ending=Ending.RETURNED)
         return {"token": job.token}
+
+
+async def _take_time(job: Job) -> None:
+    payload: Any = job.payload
+    awakes, until = payload.get("awakes"), payload.get("until")
+    step = _STEP if awakes or until else LONG
+    ends = time.monotonic() + _seconds(job)
+    while (left := ends - (slept := time.monotonic())) > 0:
+        try:
+            await asyncio.sleep(min(left, step))
+        except asyncio.CancelledError:
+            if not payload.get("stubborn"):
+                raise
+        if (until and _is_there(until)) or (awakes and time.monotonic() - slept > awakes):
+            return
+
+
+def _is_there(file: str) -> bool:
+    return Path(file).exists()
+
+
+def _seconds(job: Job) -> float:
+    payload: Any = job.payload
+    seconds: float | list[float] = payload.get("seconds", 0)
+    return seconds[min(job.token, len(seconds)) - 1] if isinstance(seconds, list) else seconds
 
 
 def _fail_if_wanted(job: Job) -> None:

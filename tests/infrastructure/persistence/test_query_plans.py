@@ -142,9 +142,11 @@ from {numbers}
 
 
 Plans = dict[tuple[str, str], list[Any]]
+Executions = list[tuple[str, sql.Composed]]
 MODES = [
-    "planned before it grew",
-    "planned with the statistics from before it grew",
+    "planned when there were a few jobs",
+    "planned when there were some jobs",
+    "planned with the statistics from then",
     "planned with right statistics",
 ]
 
@@ -152,44 +154,49 @@ MODES = [
 @pytest.fixture(scope="module")
 def plans(postgres_url: str) -> Plans:
     """Per mode and question what the server did, run with the settings of the adapter."""
-    prefix = f"t{uuid4().hex[:8]}_"
-    url = postgres_url.replace("postgresql", "postgresql+asyncpg", 1)
-    statements = asyncio.run(
-        ask_everything(SqlAlchemyJobRepository(url, table_prefix=prefix), prefix)
-    )
     planner = server_database._PLANNER  # noqa: SLF001 - what the adapter's connections are set to
     options = " ".join(f"-c {name}={value}" for name, value in planner.items())
-    with psycopg.connect(postgres_url, autocommit=True, options=options) as connection:
-        return _plans(connection, prefix, statements)
-
-
-def _plans(connection: psycopg.Connection, prefix: str, asked: dict[str, list[Sent]]) -> Plans:
-    connection.execute(_sql(f"alter table {prefix}jobs set (autovacuum_enabled = off)"))
-    connection.execute(_sql(f"analyze {prefix}jobs"))
-    executions = _prepared(connection, asked)
-    connection.execute("set plan_cache_mode = force_generic_plan")
-    early, late, right = MODES
-    _explained(connection, executions)  # plans
-    _grow(connection, prefix)
-    plans = {(early, question): plan for question, plan in _explained(connection, executions)}
-    connection.execute("set plan_cache_mode = force_custom_plan")
-    plans |= {(late, question): plan for question, plan in _explained(connection, executions)}
-    connection.execute(_sql(f"analyze {prefix}jobs"))
-    plans |= {(right, question): plan for question, plan in _explained(connection, executions)}
+    few, some, then, right = MODES
+    plans: Plans = {}
+    for more, kept in ((0, few), (40, some)):
+        prefix = f"t{uuid4().hex[:8]}_"
+        url = postgres_url.replace("postgresql", "postgresql+asyncpg", 1)
+        repository = SqlAlchemyJobRepository(url, table_prefix=prefix)
+        asked = asyncio.run(ask_everything(repository, prefix))
+        with psycopg.connect(postgres_url, autocommit=True, options=options) as connection:
+            _grow(connection, prefix, {"completed": more})
+            executions = _planned(connection, prefix, asked)
+            _grow(connection, prefix, {"completed": FINISHED, "delayed": DELAYED, "active": ACTIVE})
+            plans |= _explained(connection, executions, kept)
+            connection.execute("set plan_cache_mode = force_custom_plan")
+            plans |= _explained(connection, executions, then)
+            connection.execute(_sql(f"analyze {prefix}jobs"))
+            plans |= _explained(connection, executions, right)
     return plans
+
+
+def _planned(
+    connection: psycopg.Connection, prefix: str, asked: dict[str, list[Sent]]
+) -> Executions:
+    """The statements, prepared and planned for the table as it is, which plans are kept."""
+    connection.execute(_sql(f"alter table {prefix}jobs set (autovacuum_enabled = off)"))
+    connection.execute(_sql(f"vacuum (analyze) {prefix}jobs"))
+    connection.execute("set plan_cache_mode = force_generic_plan")
+    executions = _prepared(connection, asked)
+    for _, execution in executions:
+        connection.execute(sql.SQL("explain ") + execution)
+    return executions
 
 
 def _sql(text: str) -> sql.SQL:
     return sql.SQL(text)
 
 
-def _prepared(
-    connection: psycopg.Connection, asked: dict[str, list[Sent]]
-) -> list[tuple[str, sql.Composed]]:
+def _prepared(connection: psycopg.Connection, asked: dict[str, list[Sent]]) -> Executions:
     executions = []
     for question, statements in asked.items():
         for number, (statement, parameters) in enumerate(statements):
-            name = sql.Identifier(f"{question} {number}")
+            name = sql.Identifier(f"{question} {number} {uuid4().hex[:8]}")
             connection.execute(sql.SQL("prepare {} as ").format(name) + _sql(statement))
             values = sql.SQL(", ").join(map(sql.Literal, parameters))
             call = sql.SQL("({})").format(values) if parameters else sql.SQL("")
@@ -197,28 +204,27 @@ def _prepared(
     return executions
 
 
-def _explained(
-    connection: psycopg.Connection, executions: list[tuple[str, sql.Composed]]
-) -> Iterator[tuple[str, list[Any]]]:
+def _explained(connection: psycopg.Connection, executions: Executions, mode: str) -> Plans:
     """What the server does for each question; nothing of it stays."""
-    found: dict[str, list[Any]] = {}
+    found: Plans = {}
     for question, execution in executions:
         with connection.transaction(force_rollback=True):
             explain = sql.SQL("explain (analyze, format json) ") + execution
             row = connection.execute(explain).fetchone()
             assert row is not None
-            found.setdefault(question, []).append(row[0][0]["Plan"])
-    return iter(found.items())
+            found.setdefault((mode, question), []).append(row[0][0]["Plan"])
+    return found
 
 
-def _grow(connection: psycopg.Connection, prefix: str) -> None:
+def _grow(connection: psycopg.Connection, prefix: str, counts: dict[str, int]) -> None:
     later = "now() + interval '1 day'"
-    for count, state, values in (
-        (FINISHED, "completed", {"run_at": "now()", "finished_at": "now()"}),
-        (DELAYED, "delayed", {"run_at": later}),
-        (ACTIVE, "active", {"run_at": "now()", "locked_until": later}),
-    ):
-        given = {"locked_until": "null::timestamptz", "finished_at": "null::timestamptz"} | values
+    values = {
+        "completed": {"run_at": "now()", "finished_at": "now()"},
+        "delayed": {"run_at": later},
+        "active": {"run_at": "now()", "locked_until": later},
+    }
+    for state, count in counts.items():
+        given = {"locked_until": "null::timestamptz", "finished_at": "null::timestamptz"}
         connection.execute(
             _sql(
                 GROW.format(
@@ -227,7 +233,7 @@ def _grow(connection: psycopg.Connection, prefix: str) -> None:
                     state=f"'{state}'",
                     now="now()",
                     numbers=f"generate_series(1, {count}) n",
-                    **given,
+                    **(given | values[state]),
                 )
             )
         )

@@ -12,6 +12,7 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import FINAL, JobState
+from enfila.infrastructure.persistence.sqlalchemy.eligibility import ACTIVE, literal
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
@@ -49,11 +50,16 @@ class Removing:
     ) -> int:
         """See `IJobRepository.remove_all`."""
         jobs = self._jobs
-        wanted = [jobs.c.queue == queue, jobs.c.state.in_([state.value for state in states])]
-        if finished_before is not None:
-            wanted.append(jobs.c.finished_at <= self._ago(connection, finished_before))
-        chosen = self._select(*wanted).order_by(jobs.c.finished_at).limit(limit)
-        return len(self._writes.remove(connection, chosen))
+        removed = 0
+        # One state after the other: each has a partial index of its own.
+        for state in sorted(states):
+            wanted = [jobs.c.queue == queue, jobs.c.state == literal(state)]
+            if finished_before is not None:
+                wanted.append(jobs.c.finished_at <= self._ago(connection, finished_before))
+            chosen = self._select(*wanted).order_by(jobs.c.finished_at).limit(limit - removed)
+            if removed < limit:
+                removed += len(self._writes.remove(connection, chosen))
+        return removed
 
     def apply_retention(
         self, connection: sa.Connection, queue: str, policy: RetentionPolicy, limit: int
@@ -85,9 +91,7 @@ class Removing:
 
     def _has_active(self, connection: sa.Connection, queue: str) -> bool:
         jobs = self._jobs
-        active = sa.select(jobs.c.id).where(
-            jobs.c.queue == queue, jobs.c.state == JobState.ACTIVE.value
-        )
+        active = sa.select(jobs.c.id).where(jobs.c.queue == queue, jobs.c.state == ACTIVE)
         return connection.scalar(active.limit(1)) is not None
 
     def _by_policy(

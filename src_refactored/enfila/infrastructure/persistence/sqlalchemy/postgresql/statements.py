@@ -20,7 +20,7 @@ from enfila.infrastructure.persistence.sqlalchemy.eligibility import (
 )
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.mapping import job_columns
-from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import record_set
+from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import few, record_set
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 from enfila.infrastructure.persistence.sqlalchemy.types import JobIdColumn
 
@@ -177,6 +177,7 @@ def apply_transitions(
         # constant state lets the planner choose the partial index of that state, which it may
         # believe to be empty, and then the statement turns quadratic.
         .where(
+            few(move),
             jobs.c.id == move.c.id,
             jobs.c.lock_token == move.c.token,
             jobs.c.state == move.c.source,
@@ -274,6 +275,7 @@ def extend_locks(tables: Tables, instants: Instants) -> sa.UpdateBase:
     return (
         sa.update(jobs)
         .where(
+            few(lock),
             jobs.c.id == lock.c.id,
             jobs.c.lock_token == lock.c.token,
             jobs.c.state == lock.c.state,
@@ -292,6 +294,7 @@ def store_progress(tables: Tables) -> sa.UpdateBase:
     return (
         sa.update(jobs)
         .where(
+            few(report),
             jobs.c.id == report.c.id,
             jobs.c.lock_token == report.c.token,
             jobs.c.state == report.c.state,

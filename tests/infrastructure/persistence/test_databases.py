@@ -1,0 +1,218 @@
+"""How transactions are run: on a file, and on a server."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from enfila import Enfila
+from enfila.core.domain.errors import AlreadyClosed
+from enfila.core.domain.job.deduplication import Deduplication
+from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
+from enfila.infrastructure.persistence.sqlalchemy.database import Database
+from enfila.infrastructure.persistence.sqlalchemy.file_database import FileDatabase
+from enfila.infrastructure.persistence.sqlalchemy.server_database import ServerDatabase
+from enfila.infrastructure.persistence.sqlalchemy.urls import engine_url
+from enfila.testing import FrozenClock
+from tests.contract.building import Line, make_job
+from tests.waiting import eventually
+
+POSTGRES = pytest.param("postgresql-asyncpg", marks=pytest.mark.postgres)
+KEY = Deduplication.while_unfinished("key")
+
+
+@pytest.fixture
+async def database(adapter: str, url: str) -> AsyncIterator[Database]:
+    database: Database = (
+        FileDatabase(engine_url(url), synchronous="OFF")
+        if adapter == "sqlite"
+        else ServerDatabase(engine_url(url), pool_size=2)
+    )
+    yield database
+    await database.close()
+
+
+def failing(connection: sa.Connection) -> None:
+    connection.execute(sa.text("select * from there_is_no_such_table"))
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_error_that_is_no_outage_comes_out_as_it_is(database: Database) -> None:
+    for attempt in (database.read(failing), database.write(failing)):
+        with pytest.raises(sa.exc.DBAPIError, match="there_is_no_such_table") as raised:
+            await attempt
+        assert raised.value.__cause__ is not None
+        assert raised.value.__cause__ is not raised.value
+
+
+async def test_after_an_error_the_next_one_is_served(database: Database) -> None:
+    def one(connection: sa.Connection) -> Any:
+        return connection.scalar(sa.text("select 1"))
+
+    for _ in range(15):
+        with pytest.raises(sa.exc.DBAPIError):
+            await database.write(failing)
+        assert (await database.write(one), await database.read(one)) == (1, 1)
+
+
+async def test_a_cancelled_caller_does_not_cut_the_write(
+    database: Database, engine: sa.Engine, adapter: str
+) -> None:
+    table = f"t{uuid4().hex[:8]}"
+    loop, has_ended = asyncio.get_running_loop(), threading.Event()
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.text(f"create table {table} (a int)"))
+        loop.call_soon_threadsafe(caller.cancel)
+        if adapter == "sqlite":  # which has a thread of its own, and needs no turn of the loop
+            assert has_ended.wait(10)
+        connection.execute(sa.text(f"insert into {table} values (1)"))
+
+    caller = asyncio.create_task(database.write(work))
+    caller.add_done_callback(lambda _: has_ended.set())
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await database.close()
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text(f"select a from {table}")) == 1
+
+
+async def test_after_closing_it_says_so(database: Database) -> None:
+    await database.write(lambda _: None)
+    await database.close()
+    await database.close()
+    for use in (database.read, database.write):
+        with pytest.raises(AlreadyClosed, match=r"^the repository on "):
+            await use(lambda _: None)
+
+
+# ── a file ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_whatever_is_handed_in_while_it_closes_is_answered(sqlite_url: str) -> None:
+    for _ in range(5):
+        database = FileDatabase(engine_url(sqlite_url), synchronous="OFF")
+        answers: list[Future[None]] = []
+        may_close = threading.Event()
+        threads = [
+            asyncio.create_task(asyncio.to_thread(hand_in, database, answers, may_close.set))
+            for _ in range(3)
+        ]
+        assert await asyncio.to_thread(may_close.wait, 10)
+        await database.close()
+        await asyncio.gather(*threads)
+        assert all(answer.result(timeout=10) is None for answer in answers)
+
+
+def hand_in(database: FileDatabase, answers: list[Future[None]], begun: Callable[[], None]) -> None:
+    """Hands in as much as it can before it is refused."""
+    for number in range(200):
+        try:
+            answers.append(database.submit(lambda _: None))
+        except AlreadyClosed:
+            return
+        if number == 10:
+            begun()
+
+
+async def test_a_database_in_memory_outlives_a_failed_write() -> None:
+    repository = SqlAlchemyJobRepository("sqlite://")
+    job = make_job("q", clock=FrozenClock())
+    await repository.add([job])
+    wrong: Any = "not a job"
+    with pytest.raises(AttributeError):
+        await repository.remove([wrong])
+    assert list(await repository.get([job.id])) == [job.id]
+    await repository.close()
+
+
+# ── a server ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("adapter", [POSTGRES], indirect=True)
+def test_connections_that_nobody_closed_end_with_their_loop(url: str, postgres_url: str) -> None:
+    name = f"q-{uuid4().hex}"
+
+    async def add() -> None:
+        await Enfila(url).queue(name).add("a")
+
+    asyncio.run(add())
+    question = (
+        "select count(*) from pg_stat_activity "
+        "where application_name = 'enfila' and datname = current_database()"
+    )
+
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        asyncio.run(eventually(lambda: server.execute(question).fetchone() == (0,)))
+
+
+# ── housekeeping ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def line(url: str, prefix: str) -> AsyncIterator[Line]:
+    clock = FrozenClock()
+    repository = SqlAlchemyJobRepository(url, clock=clock, table_prefix=prefix)
+    await repository.open()
+    yield Line(repository, clock, "q")
+    await repository.close()
+
+
+async def test_keys_that_hold_nothing_any_more_are_dropped_and_the_others_kept(
+    line: Line, engine: sa.Engine, prefix: str
+) -> None:
+    gone = await line.add(deduplication=Deduplication.while_unfinished("of a removed job"))
+    await line.add(deduplication=Deduplication.while_unfinished("live"))
+    await line.add(deduplication=Deduplication.for_time("over", 60))
+    line.clock.advance(30)
+    await line.add(deduplication=Deduplication.for_time("not over", 60))
+    assert await line.repository.remove([gone]) == [True]
+    line.clock.advance(31)
+    await line.repository.tidy()
+    with engine.connect() as connection:
+        keys = connection.scalars(sa.text(f"select key from {prefix}deduplications"))
+        assert sorted(keys) == ["live", "not over"]
+
+
+@pytest.mark.parametrize("adapter", [POSTGRES], indirect=True)
+async def test_a_key_that_is_taken_while_housekeeping_looks_at_it_is_not_dropped(
+    line: Line, url: str
+) -> None:
+    """Its row is locked, and what it holds is not committed yet."""
+    gone = await line.add(deduplication=KEY)
+    assert await line.repository.remove([gone]) == [True]
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        [taken] = await line.repository.add_within([line.make(deduplication=KEY)], connection)
+        tidying = asyncio.create_task(line.repository.tidy())
+        waits = sa.text("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
+
+        async def waits_or_is_done() -> bool:
+            async with engine.connect() as looking:
+                return tidying.done() or bool(await looking.scalar(waits))
+
+        await eventually(waits_or_is_done)
+        await connection.commit()
+        await tidying
+    await engine.dispose()
+    again = await line.put(line.make(deduplication=KEY))
+    assert (again.job.id, again.is_duplicate) == (taken.job.id, True)
+
+
+async def test_folding_counters_changes_no_count(line: Line) -> None:
+    for _ in range(70):
+        await line.repository.add([line.make(), line.make(delay=60), line.make(priority=1)])
+    await line.claim(100)
+    before = await line.repository.counts("q")
+    await asyncio.gather(*(line.repository.tidy() for _ in range(3)))
+    assert await line.repository.counts("q") == before
+    assert (before.waiting, before.delayed, before.active) == (40, 70, 100)
