@@ -298,7 +298,7 @@ else:
 
 
 @pytest.mark.parametrize("how", ["async", "sync"])
-@on_every_sql_database
+@pytest.mark.parametrize("adapter", SQL_ADAPTERS[:2])
 def test_a_process_that_forgot_to_close_ends_by_itself(url: str, name: str, how: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", FORGETFUL, url, name, how],

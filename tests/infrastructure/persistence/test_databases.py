@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
@@ -98,30 +99,41 @@ async def test_after_closing_it_says_so(database: Database) -> None:
 # ── a file ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_whatever_is_handed_in_while_it_closes_is_answered(sqlite_url: str) -> None:
+async def test_whatever_is_handed_in_while_it_closes_is_answered(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or refused, and never left waiting behind the end."""
+    check = FileDatabase._check_open  # noqa: SLF001 - made slow, so that closing may come between
+
+    def check_slowly(self: FileDatabase) -> None:
+        check(self)
+        time.sleep(0.001)
+
+    monkeypatch.setattr(FileDatabase, "_check_open", check_slowly)
     for _ in range(5):
         database = FileDatabase(engine_url(sqlite_url), synchronous="OFF")
         answers: list[Future[None]] = []
         may_close = threading.Event()
         threads = [
-            asyncio.create_task(asyncio.to_thread(hand_in, database, answers, may_close.set))
+            asyncio.create_task(asyncio.to_thread(hand_in, database, answers, may_close))
             for _ in range(3)
         ]
         assert await asyncio.to_thread(may_close.wait, 10)
         await database.close()
         await asyncio.gather(*threads)
-        assert all(answer.result(timeout=10) is None for answer in answers)
+        assert all(answer.result(timeout=5) is None for answer in answers)
 
 
-def hand_in(database: FileDatabase, answers: list[Future[None]], begun: Callable[[], None]) -> None:
+def hand_in(
+    database: FileDatabase, answers: list[Future[None]], has_begun: threading.Event
+) -> None:
     """Hands in as much as it can before it is refused."""
-    for number in range(200):
+    for _ in range(200):
         try:
             answers.append(database.submit(lambda _: None))
         except AlreadyClosed:
             return
-        if number == 10:
-            begun()
+        has_begun.set()
 
 
 async def test_a_database_in_memory_outlives_a_failed_write() -> None:
