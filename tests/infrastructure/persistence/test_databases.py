@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from enfila import Enfila
 from enfila.core.domain.errors import AlreadyClosed
 from enfila.core.domain.job.deduplication import Deduplication
+from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database import Database
 from enfila.infrastructure.persistence.sqlalchemy.file_database import FileDatabase
@@ -228,3 +229,43 @@ async def test_folding_counters_changes_no_count(line: Line) -> None:
     await asyncio.gather(*(line.repository.tidy() for _ in range(3)))
     assert await line.repository.counts("q") == before
     assert (before.waiting, before.delayed, before.active) == (40, 70, 100)
+
+
+# ── a bulk ───────────────────────────────────────────────────────────────────────────────────
+
+
+REFUSALS = {
+    "sqlite": [
+        (
+            "create trigger {jobs}_refusal before insert on {jobs} when new.name = '1200' "
+            "begin select raise(abort, 'the database fails'); end"
+        ),
+    ],
+    "postgresql": [
+        (
+            "create function {jobs}_fails() returns trigger language plpgsql as "
+            "'begin raise ''the database fails''; end'"
+        ),
+        (
+            "create trigger {jobs}_refusal before insert on {jobs} for each row "
+            "when (new.name = '1200') execute function {jobs}_fails()"
+        ),
+    ],
+}
+
+
+async def test_a_bulk_that_is_cut_off_in_the_middle_leaves_nothing(
+    url: str, prefix: str, engine: sa.Engine
+) -> None:
+    """4: the database fails after many of the jobs were inserted."""
+    repository = SqlAlchemyJobRepository(url, table_prefix=prefix, clock=FrozenClock())
+    line = Line(repository, FrozenClock(), "bulk")
+    await line.add("was there before")
+    with engine.begin() as connection:
+        for statement in REFUSALS[engine.dialect.name]:
+            connection.execute(sa.text(statement.format(jobs=f"{prefix}jobs")))
+    with pytest.raises(sa.exc.DBAPIError, match="the database fails"):
+        await repository.add([line.make(str(number)) for number in range(1_500)])
+    assert await line.count(JobState.WAITING) == 1
+    assert [job.name for job in await line.claim(10)] == ["was there before"]
+    await repository.close()

@@ -4,6 +4,7 @@ On the adapters that follow the frozen clock; that all adapters are alike is the
 """
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 
@@ -20,7 +21,13 @@ def clock() -> FrozenClock:
     return FrozenClock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(
+    params=[
+        "memory",
+        "sqlite",
+        pytest.param("postgresql-asyncpg", marks=pytest.mark.postgres),
+    ]
+)
 async def repository(
     request: pytest.FixtureRequest, clock: FrozenClock
 ) -> AsyncIterator[IJobRepository]:
@@ -34,8 +41,16 @@ async def repository(
 
 
 @pytest.fixture
-async def queue(repository: IJobRepository, clock: FrozenClock) -> AsyncIterator[Queue]:
-    queue: Queue = QueueService("email", repository, clock=clock, random=lambda: 0.0)
+def queue_name() -> str:
+    """Of this test alone: a server's tables outlive the test."""
+    return f"email-{uuid4().hex}"
+
+
+@pytest.fixture
+async def queue(
+    queue_name: str, repository: IJobRepository, clock: FrozenClock
+) -> AsyncIterator[Queue]:
+    queue: Queue = QueueService(queue_name, repository, clock=clock, random=lambda: 0.0)
     yield queue
     await queue.close()
 

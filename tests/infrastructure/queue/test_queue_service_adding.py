@@ -26,14 +26,16 @@ class Mail(BaseModel):
     to: str
 
 
-async def test_add_returns_a_job_with_id_and_state_and_tells_it(queue: Queue, bench: Bench) -> None:
+async def test_add_returns_a_job_with_id_and_state_and_tells_it(
+    queue: Queue, bench: Bench, queue_name: str
+) -> None:
     """1"""
     bench.listen("job.added")
     job = await queue.add("welcome", {"to": "ada"}, JobOptions(priority=5))
     assert (job.name, job.payload, job.state) == ("welcome", {"to": "ada"}, JobState.WAITING)
     assert not job.is_duplicate
     [event] = bench.events
-    assert (event.queue, event.job_id, event.job_name) == ("email", job.id, "welcome")
+    assert (event.queue, event.job_id, event.job_name) == (queue_name, job.id, "welcome")
     assert (event.state, event.run_at) == (JobState.WAITING, job.run_at)
     stored = await queue.get_job(job.id)
     assert stored is not None
@@ -123,9 +125,13 @@ async def test_the_limit_of_a_payload_can_be_set(repository: IJobRepository) -> 
             await queue.add("a", "123456789")
 
 
-async def test_default_options_fill_what_a_job_leaves_out(repository: IJobRepository) -> None:
+async def test_default_options_fill_what_a_job_leaves_out(
+    repository: IJobRepository, queue_name: str
+) -> None:
     defaults = JobOptions(attempts=3, priority=7, delay=60)
-    async with QueueService[Any, Any]("q", repository, default_job_options=defaults) as queue:
+    async with QueueService[Any, Any](
+        queue_name, repository, default_job_options=defaults
+    ) as queue:
         plain = await queue.add("a")
         urgent = await queue.add("a", options=JobOptions(priority=0, delay=0))
     assert (plain.max_attempts, plain.priority, plain.state) == (3, 7, JobState.DELAYED)

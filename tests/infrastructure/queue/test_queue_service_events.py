@@ -292,13 +292,13 @@ async def test_drained_comes_again_after_new_work(queue: Queue, bench: Bench) ->
 
 
 async def test_drained_does_not_wait_for_a_job_whose_lock_was_lost(
-    queue: Queue, bench: Bench, repository: IJobRepository, clock: FrozenClock
+    queue: Queue, bench: Bench, repository: IJobRepository, clock: FrozenClock, queue_name: str
 ) -> None:
     """20"""
     bench.listen("queue.drained")
     await queue.add("a")
     lost = await bench.fetch_one()
-    async with QueueService[Any, Any]("email", repository, clock=clock) as elsewhere:
+    async with QueueService[Any, Any](queue_name, repository, clock=clock) as elsewhere:
         clock.advance(30)
         await Bench(elsewhere).parts.maintenance.recover_stalled()
         await Bench(elsewhere).run()

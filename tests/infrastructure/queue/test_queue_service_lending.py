@@ -97,9 +97,9 @@ async def test_a_failed_attempt_is_followed_by_another_after_its_backoff(
 
 
 async def test_the_jitter_of_a_backoff_comes_from_the_given_chance(
-    repository: IJobRepository, clock: FrozenClock
+    repository: IJobRepository, clock: FrozenClock, queue_name: str
 ) -> None:
-    async with QueueService[Any, Any]("q", repository, random=lambda: 0.5) as queue:
+    async with QueueService[Any, Any](queue_name, repository, random=lambda: 0.5) as queue:
         options = JobOptions(attempts=2, backoff=Backoff.fixed(10, jitter=1))
         await queue.add("a", options=options)
         after = await queue.mark_job_as_failed(await Bench(queue).fetch_one(), "boom")
@@ -197,9 +197,9 @@ async def test_log_lines_are_stored_told_and_the_newest_kept(queue: Queue, bench
 
 
 async def test_a_report_for_a_job_of_another_object_is_told_with_its_name(
-    queue: Queue, bench: Bench, repository: IJobRepository
+    queue: Queue, bench: Bench, repository: IJobRepository, queue_name: str
 ) -> None:
-    async with QueueService[Any, Any]("email", repository) as other:
+    async with QueueService[Any, Any](queue_name, repository) as other:
         await queue.add("by name")
         job = await Bench(other).fetch_one()
         bench.listen("job.log")

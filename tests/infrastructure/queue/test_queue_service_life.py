@@ -123,12 +123,14 @@ async def test_one_look_does_all_batches(clock: FrozenClock) -> None:
 
 @pytest.mark.parametrize("where", ["queue", "options", "job"])
 async def test_old_jobs_are_removed_without_any_traffic(
-    repository: IJobRepository, clock: FrozenClock, where: str
+    repository: IJobRepository, clock: FrozenClock, where: str, queue_name: str
 ) -> None:
     """39"""
     short = RetentionPolicy(completed=Retention.for_time(60))
     own = JobOptions(remove_on_complete=timedelta(seconds=60)) if where == "job" else None
-    queue: Queue = QueueService("q", repository, retention=short if where == "queue" else None)
+    queue: Queue = QueueService(
+        queue_name, repository, retention=short if where == "queue" else None
+    )
     async with queue:
         await queue.add("a", options=own)
         await Bench(queue).run()
@@ -141,10 +143,12 @@ async def test_old_jobs_are_removed_without_any_traffic(
         await eventually(is_gone)
 
 
-async def test_retention_keeps_the_newest(repository: IJobRepository, clock: FrozenClock) -> None:
+async def test_retention_keeps_the_newest(
+    repository: IJobRepository, clock: FrozenClock, queue_name: str
+) -> None:
     """39"""
     policy = RetentionPolicy(completed=Retention.keep_newest(2))
-    async with QueueService[Any, Any]("q", repository, retention=policy) as queue:
+    async with QueueService[Any, Any](queue_name, repository, retention=policy) as queue:
         handles = await queue.add_bulk([("a",)] * 5)
         for _ in handles:
             await Bench(queue).run()
@@ -159,19 +163,19 @@ async def test_retention_keeps_the_newest(repository: IJobRepository, clock: Fro
 
 
 async def test_silent_workers_are_forgotten(
-    queue: Queue, bench: Bench, repository: IJobRepository, clock: FrozenClock
+    queue: Queue, bench: Bench, repository: IJobRepository, clock: FrozenClock, queue_name: str
 ) -> None:
     await queue.beat(worker(bench))
     other = Bench(queue)
     await queue.beat(worker(other))
     await queue.sign_off(other.worker_id)
-    assert len(await repository.workers("email")) == 1
+    assert len(await repository.workers(queue_name)) == 1
     queue.start_maintenance(MaintenanceOptions(silent_worker=timedelta(minutes=1)))
     clock.advance(120)
     queue.start_maintenance(MaintenanceOptions(silent_worker=timedelta(minutes=1)))
 
     async def is_forgotten() -> bool:
-        return not await repository.workers("email")
+        return not await repository.workers(queue_name)
 
     await eventually(is_forgotten)
 
@@ -204,9 +208,9 @@ async def test_maintenance_goes_on_after_the_database_was_away(clock: FrozenCloc
 
 
 async def test_many_processes_that_look_after_one_queue_do_everything_once(
-    repository: IJobRepository, clock: FrozenClock
+    repository: IJobRepository, clock: FrozenClock, queue_name: str
 ) -> None:
-    queues: list[Queue] = [QueueService("q", repository, clock=clock) for _ in range(3)]
+    queues: list[Queue] = [QueueService(queue_name, repository, clock=clock) for _ in range(3)]
     benches = [Bench(queue) for queue in queues]
     for bench in benches:
         bench.listen("job.stalled", "job.cancelled")
@@ -241,19 +245,19 @@ def test_wrong_default_options_are_refused() -> None:
         QueueService("q", InMemoryJobRepository(), default_job_options={})  # type: ignore[arg-type]
 
 
-async def test_making_a_queue_starts_nothing(repository: IJobRepository) -> None:
+async def test_making_a_queue_starts_nothing(repository: IJobRepository, queue_name: str) -> None:
     before = asyncio.all_tasks()
-    queue: Queue = QueueService("q", repository)
+    queue: Queue = QueueService(queue_name, repository)
     await queue.counts()
     assert asyncio.all_tasks() == before
     await queue.close()
 
 
 async def test_closing_ends_everything_and_may_be_repeated(
-    repository: IJobRepository, clock: FrozenClock
+    repository: IJobRepository, clock: FrozenClock, queue_name: str
 ) -> None:
     before = asyncio.all_tasks()
-    queue: Queue = QueueService("q", repository, clock=clock)
+    queue: Queue = QueueService(queue_name, repository, clock=clock)
     queue.start_maintenance(often())
     handle = await queue.add("a")
     waiting = asyncio.create_task(handle.result())
@@ -284,7 +288,9 @@ async def test_closing_waits_for_async_listeners(queue: Queue) -> None:
     assert len(ended) == 1
 
 
-async def test_whatever_is_asked_of_a_closed_queue_is_refused(queue: Queue, bench: Bench) -> None:
+async def test_whatever_is_asked_of_a_closed_queue_is_refused(
+    queue: Queue, bench: Bench, queue_name: str
+) -> None:
     handle = await queue.add("a")
     job = await bench.fetch_one()
     assert job.lock is not None
@@ -323,18 +329,18 @@ async def test_whatever_is_asked_of_a_closed_queue_is_refused(queue: Queue, benc
         handle.attempt_history(),
     ]
     for question in asked:
-        with pytest.raises(AlreadyClosed, match="queue 'email' is closed"):
+        with pytest.raises(AlreadyClosed, match=f"queue '{queue_name}' is closed"):
             await question
     with pytest.raises(AlreadyClosed):
         queue.start_maintenance()
 
 
 async def test_starts_and_closes_in_any_order_leave_nothing_behind(
-    repository: IJobRepository,
+    repository: IJobRepository, queue_name: str
 ) -> None:
     before = asyncio.all_tasks()
     for turn in range(30):
-        queue: Queue = QueueService("q", repository)
+        queue: Queue = QueueService(queue_name, repository)
         queue.start_maintenance(often())
         adding = [asyncio.create_task(queue.add("a", number)) for number in range(turn % 4)]
         for _ in range(turn % 5):

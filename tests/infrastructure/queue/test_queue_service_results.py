@@ -38,12 +38,12 @@ async def test_the_result_comes_from_a_worker_on_this_queue(queue: Queue, bench:
 
 
 async def test_the_result_comes_from_a_worker_elsewhere(
-    queue: Queue, repository: IJobRepository
+    queue: Queue, repository: IJobRepository, queue_name: str
 ) -> None:
     """16"""
     handle = await queue.add("a")
     waiting = asyncio.create_task(handle.result(10))
-    async with QueueService[Any, Any]("email", repository) as elsewhere:
+    async with QueueService[Any, Any](queue_name, repository) as elsewhere:
         job = await Bench(elsewhere).fetch_one()
         await elsewhere.mark_job_as_completed(job, [1, 2])
     assert await waiting == [1, 2]
@@ -79,8 +79,10 @@ async def test_time_that_runs_out_leaves_the_job_alone(queue: Queue) -> None:
     assert (await queue.counts()).waiting == 1
 
 
-async def test_a_result_type_is_checked_and_rebuilt(repository: IJobRepository) -> None:
-    queue: QueueService[Any, Receipt] = QueueService("q", repository, result_type=Receipt)
+async def test_a_result_type_is_checked_and_rebuilt(
+    repository: IJobRepository, queue_name: str
+) -> None:
+    queue: QueueService[Any, Receipt] = QueueService(queue_name, repository, result_type=Receipt)
     async with queue:
         handle = await queue.add("a")
         job = await Bench(queue).fetch_one()
@@ -91,12 +93,12 @@ async def test_a_result_type_is_checked_and_rebuilt(repository: IJobRepository) 
         assert receipt == Receipt(number=7)
 
 
-async def test_closing_ends_the_wait(queue: Queue) -> None:
+async def test_closing_ends_the_wait(queue: Queue, queue_name: str) -> None:
     handle = await queue.add("a")
     waiting = asyncio.create_task(handle.result())
     await asyncio.sleep(0)
     await queue.close()
-    with pytest.raises(AlreadyClosed, match="queue 'email' is closed"):
+    with pytest.raises(AlreadyClosed, match=f"queue '{queue_name}' is closed"):
         await waiting
     with pytest.raises(AlreadyClosed):
         await handle.result()
