@@ -18,9 +18,13 @@ class SignalWatch:
 
     A process has one handler per signal, so all its workers share this one. It stands while there
     is a listener; then what was there before is restored.
+
+    Attributes:
+        times_heard: how many signals this process was sent while there was a listener.
     """
 
     def __init__(self) -> None:
+        self.times_heard = 0
         self._listeners: dict[Callable[[], None], asyncio.AbstractEventLoop] = {}
         self._before: dict[signal.Signals, Any] = {}
 
@@ -55,6 +59,7 @@ class SignalWatch:
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         del number, frame
+        self.times_heard += 1
         for listener, loop in tuple(self._listeners.items()):
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 loop.call_soon_threadsafe(listener)
