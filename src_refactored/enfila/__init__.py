@@ -58,6 +58,7 @@ from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.queue.queue_service import QueueService
 
 if TYPE_CHECKING:
+    from enfila.entrypoints.processes import WorkerProcesses
     from enfila.infrastructure.ioc.container import Container
     from enfila.infrastructure.persistence.memory import InMemoryJobRepository
     from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
@@ -121,18 +122,20 @@ __all__ = [
     "WorkerId",
     "WorkerInfo",
     "WorkerOptions",
+    "WorkerProcesses",
     "WorkerService",
     "__version__",
     "events",
     "migrate",
 ]
 
-# What needs a library of its own is loaded when its name is first used.
+# What needs a library of its own, or few programs need, is loaded when its name is first used.
 _LATER = {
     "Container": "enfila.infrastructure.ioc.container",
     "InMemoryJobRepository": "enfila.infrastructure.persistence.memory",
     "SqlAlchemyJobRepository": "enfila.infrastructure.persistence.sqlalchemy",
     "Settings": "enfila.settings",
+    "WorkerProcesses": "enfila.entrypoints.processes",
 }
 
 
