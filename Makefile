@@ -1,9 +1,10 @@
 # `make demo` and `make test` need Python 3.11 or newer, make and pip; the rest is installed into .venv.
 # PYTHON=... chooses the interpreter, VENV=... the environment, PYTEST_ARGS=... adds to pytest's
-# command line.
+# command line, BENCH_ARGS=... to that of the measurements.
 
 PYTHON ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 export PYTHON
 
 VENV := .venv
@@ -11,10 +12,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format bench chaos clean
+.PHONY: help venv demo test check format bench bench-peers chaos clean
 
 help: ## Show this list.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## Make .venv, or bring it up to date with pyproject.toml.
 
@@ -40,7 +41,10 @@ format: $(STAMP) ## Format, and repair what the linter can repair.
 	@$(BIN)/ruff format .
 
 bench: $(STAMP) ## Measure how fast jobs are enqueued, claimed and settled.
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-peers: $(STAMP) ## Measure it beside other job queues, which are installed below .bench.
+	@$(BIN)/python -m benchmarks.peers $(BENCH_ARGS)
 
 chaos: $(STAMP) ## Kill workers at random and prove that no job is lost.
 	@$(BIN)/python -m tests.processes.chaos
