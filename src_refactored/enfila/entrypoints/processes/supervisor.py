@@ -48,11 +48,12 @@ class Supervisor:
         self._timer: asyncio.TimerHandle | None = None
         self._has_come_up = False
         self._deaths = 0
-        self._exit_code = 0
+        self._has_given_up = False
+        self._has_failed = False
 
     async def run(self) -> int:
         """Until all processes have ended; the exit code."""
-        logger.info("%s worker process(es) run %s.", self._processes, self._target)
+        logger.info("Running %s in %s.", self._target, _counted(self._processes))
         with SIGNALS.listening(self._on_signal):
             async with asyncio.TaskGroup() as group:
                 places = [
@@ -68,7 +69,7 @@ class Supervisor:
         if self._timer is not None:
             self._timer.cancel()
         logger.info("All worker processes have ended.")
-        return self._exit_code
+        return 1 if self._has_failed or self._has_given_up else 0
 
     def ask_for(self, urgency: Urgency) -> None:
         """Tells the processes to end. Asking for no more than before does nothing."""
@@ -79,7 +80,8 @@ class Supervisor:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._stop_timeout, self._lose_patience)
         self._stopping.set()
-        logger.info("Ending %s worker process(es): %s.", len(self._children), urgency.name.lower())
+        if self._children:
+            logger.info("Ending %s: %s.", _counted(len(self._children)), urgency.name.lower())
         for child in self._children.values():
             if urgency is Urgency.KILL:
                 child.kill()
@@ -106,7 +108,7 @@ class Supervisor:
             self._deaths += 1
             if self._is_hopeless(end):
                 logger.error("%s %s. Giving up, for none has come up.", name, end)
-                self._exit_code = 1
+                self._has_given_up = True
                 self.ask_for(Urgency.STOP)
                 return
             wait = pace.wait_after(end.ran)
@@ -142,5 +144,10 @@ class Supervisor:
         if end.exit_code in _AS_TOLD:
             logger.info("%s %s.", name, end)
             return
-        self._exit_code = 1
-        logger.warning("%s %s.", name, end)
+        self._has_failed = True
+        if not self._has_given_up:  # the others come to the same end, and need no sentence each
+            logger.warning("%s %s.", name, end)
+
+
+def _counted(processes: int) -> str:
+    return "1 worker process" if processes == 1 else f"{processes} worker processes"
