@@ -13,6 +13,7 @@ EXAMPLES = ROOT / "examples"
 DEMO = EXAMPLES / "queue_usage_example.py"
 TRANSACTIONS = EXAMPLES / "transactional_enqueue.py"
 TESTING = EXAMPLES / "test_without_a_database.py"
+PROCESSES = EXAMPLES / "many_processes.py"
 
 SECONDS_FOR_A_DEMO = 20
 SECONDS_FOR_THE_OTHERS = 20
@@ -148,6 +149,23 @@ def test_jobs_come_and_go_with_an_async_session(
     url = ("--url", postgres_url)
     example = run(TRANSACTIONS, *url, environment=environment, timeout=SECONDS_FOR_THE_OTHERS)
     assert (example.returncode, example.stdout) == (0, TRUE_OF_TRANSACTIONS)
+
+
+# ── many processes ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.processes
+def test_the_job_of_a_killed_process_runs_again(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    example = run(PROCESSES, environment=environment, timeout=SECONDS_FOR_THE_OTHERS)
+    assert example.returncode == 0, example.stdout
+    assert "was killed by SIGKILL. Another one starts at once." in example.stdout
+    assert [line for line in example.stdout.splitlines() if line.startswith("✓")] == [
+        "✓ Another process runs the job again.",
+        "✓ All have ended as they were told to.",
+    ]
+    assert list(tmp_path.iterdir()) == []
 
 
 # ── tests of one's own code ──────────────────────────────────────────────────────────────────
