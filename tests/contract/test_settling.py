@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -323,7 +322,7 @@ async def test_stale_transitions_do_not_hinder_the_others(line: Line) -> None:
     first, second, third = await line.claim(3)
     await line.settle(second, completed("already"))
     line.clock.advance(1)
-    unknown = replace(third.settle(completed()), job_id=_unknown_id(line))
+    unknown = third.settle(completed())._replace(job_id=_unknown_id(line))
     answers = await line.repository.apply(
         [
             third.settle(completed(3)),

@@ -48,8 +48,10 @@ def test_an_event_that_nobody_emits_is_refused_with_a_proposal(emitter: Emitter)
 def test_it_knows_what_is_heard(emitter: Emitter) -> None:
     assert not emitter.is_heard
     emitter.on("queue.paused", print)
-    assert emitter.is_heard
     assert emitter.has_listeners("queue.paused")
+    assert not emitter.is_heard
+    emitter.on("job.completed", print)
+    assert emitter.is_heard
     assert not emitter.has_listeners(QueueDrained.name)
 
 

@@ -17,6 +17,7 @@ from enfila.core.domain.events import Event
 logger = logging.getLogger("enfila")
 
 _OF_PYEE = frozenset({"new_listener", "error"})
+_OF_JOBS = "job."
 _PATIENCE = timedelta(seconds=5)
 
 ErrorReporter = Callable[[BaseException, str], None]
@@ -39,8 +40,8 @@ class Emitter(AsyncIOEventEmitter):
 
     @property
     def is_heard(self) -> bool:
-        """Whether there is any listener at all."""
-        return bool(self._events)
+        """Whether anybody listens to what becomes of jobs."""
+        return any(name.startswith(_OF_JOBS) for name in self._events)
 
     def has_listeners(self, name: str) -> bool:
         """Whether building and telling such an event is worth the while."""

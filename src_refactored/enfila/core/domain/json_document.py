@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any, Final
 
+from pydantic_core import from_json, to_json
+
 Json = Any
 """A JSON value: `None`, a bool, int, float or str, a list of them, or a dict with str keys."""
 
@@ -13,6 +15,7 @@ LARGEST_DOCUMENT: Final = 1024 * 1024
 """Default limit of one payload or result, in bytes of JSON text (1 MiB)."""
 
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().raw_decode
 
 
 class JsonRefused(ValueError):
@@ -35,7 +38,8 @@ class JsonDocument:
     def value(self) -> Json:
         """The value, decoded once; a caller who changes it changes only this copy."""
         if self._value is _UNREAD:
-            self._value = json.loads(self.text)
+            # The text is one that `of` made, with nothing around the value to be skipped.
+            self._value, _ = _decode(self.text)
         return self._value
 
     def __eq__(self, other: object) -> bool:
@@ -57,6 +61,8 @@ class JsonDocument:
             JsonRefused: the value is not JSON, would read back as something else (tuples,
                 keys that are not strings), or its text is longer than `limit` bytes.
         """
+        if (text := _usual_text(value)) is not None and len(text) <= limit:
+            return cls(text)
         try:
             text = _encode(value)
         except (TypeError, ValueError, RecursionError) as refusal:
@@ -74,6 +80,18 @@ class JsonDocument:
             return bool(self.value == value)
         except (ValueError, RecursionError):  # integers of over 4,300 digits, deep nesting
             return False
+
+
+def _usual_text(value: Json) -> str | None:
+    """The text of a value that has nothing special about it, several times as fast; else None."""
+    try:
+        text = to_json(value)
+        # Reading back is the proof that nothing was altered: a tuple or an int key is not equal.
+        if text.isascii() and from_json(text, allow_inf_nan=False) == value:
+            return text.decode("ascii")
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return None
 
 
 _UNREAD: Final = object()

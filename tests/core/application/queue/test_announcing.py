@@ -176,4 +176,4 @@ def test_every_reason_has_an_answer() -> None:
     job = active_job()
     template = job.settle(Completed())
     for reason in Reason:
-        list(events_of_move(job, replace(template, reason=reason), LATER, lambda _: True))
+        list(events_of_move(job, template._replace(reason=reason), LATER, lambda _: True))

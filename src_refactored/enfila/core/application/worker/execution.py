@@ -41,6 +41,8 @@ from enfila.core.domain.job.outcome import (
     Snoozed,
 )
 
+_WORDS = (Snooze, Cancel, Retry)
+
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
@@ -171,7 +173,7 @@ class Execution:
             run.thread = None
 
     def _end(self, answer: object) -> Completed | Snooze | Cancel | Retry:
-        if isinstance(answer, Snooze | Cancel | Retry):
+        if isinstance(answer, _WORDS):
             return answer
         return Completed(self._queue.write_result(answer))
 

@@ -18,7 +18,7 @@ from enfila.core.domain.errors import HandlerError
 from enfila.core.domain.job.outcome import Outcome, Released
 
 _SLICE: Final = 0.002
-"""Seconds after which a runner whose handlers never wait lets others have the event loop."""
+"""Seconds after which runners whose handlers never wait let others have the event loop."""
 _LAST_CHANCE: Final = 0.1
 """Seconds for handlers that were given up to end when the worker closes."""
 
@@ -75,6 +75,7 @@ class Runners:
         self._idle = asyncio.Event()
         self._idle.set()
         self._context: contextvars.Context | None = None
+        self._slice_ends: float | None = None
         interrupter.hand_overdue_to(self._give_up)
 
     @property
@@ -143,17 +144,30 @@ class Runners:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         clean = contextvars.copy_context()
         try:
-            slice_ends = monotonic() + _SLICE
             while (run := self._next()) is not None:
                 await self._run(run, task)
                 if not self._may_go_on(run, task) or contextvars.copy_context() != clean:
                     break
-                if monotonic() > slice_ends:
+                if self._is_slice_over():
                     await asyncio.sleep(0)
-                    slice_ends = monotonic() + _SLICE
         finally:
             self._abandoned.discard(task)
             self._leave(task)
+
+    def _is_slice_over(self) -> bool:
+        """Whether the runners together have had enough of this turn of the event loop.
+
+        Not each for itself: ten of them would keep claims and settlements waiting ten times as
+        long, and run out of jobs meanwhile.
+        """
+        now = monotonic()
+        if self._slice_ends is None:
+            self._slice_ends = now + _SLICE
+            _ = asyncio.get_running_loop().call_soon(self._begin_slice)
+        return now > self._slice_ends
+
+    def _begin_slice(self) -> None:
+        self._slice_ends = None
 
     def _next(self) -> Run | None:
         ready = self._held.ready

@@ -28,7 +28,7 @@ def uuid7(value: int) -> JobId:
     48 bits of milliseconds since 1970, then 12 and 62 random bits.
     """
     time, above, below = value >> 74, (value >> 62) & 0xFFF, value & ((1 << 62) - 1)
-    text = f"{time:012x}{0x7000 | above:04x}{1 << 63 | below:016x}"
+    text = f"{time << 80 | (0x7000 | above) << 64 | 1 << 63 | below:032x}"
     return JobId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
 
 

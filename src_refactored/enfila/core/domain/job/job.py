@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -150,7 +149,7 @@ class Job:
 
     def added(self, now: datetime, position: int) -> Job:
         """This new job as a repository stores it, with the repository's clock and order."""
-        stored = copy.copy(self)
+        stored = self.__copy__()
         stored.created_at = now
         stored.position = position
         if self.options.run_at is None:
@@ -161,7 +160,7 @@ class Job:
 
     def behind(self, holder: JobId) -> Job:
         """This new job, blocked until `holder` is settled."""
-        follower = copy.copy(self)
+        follower = self.__copy__()
         follower.state = JobState.BLOCKED
         follower.blocked_by = holder
         return follower
@@ -174,7 +173,7 @@ class Job:
         The SQL adapters say the same in their claim statement; the contract suite compares them.
         """
         self._check(Reason.CLAIMED, JobState.ACTIVE, "be claimed")
-        held = copy.copy(self)
+        held = self.__copy__()
         held.state = JobState.ACTIVE
         held.token = LockToken(self.token + 1)
         held.attempt = self.attempt + 1
@@ -361,7 +360,7 @@ class Job:
 
     def after(self, transition: Transition, now: datetime) -> Job:
         """This job once `transition` was applied at `now`: what every repository must show."""
-        moved = copy.copy(self)
+        moved = self.__copy__()
         moved.state = transition.target
         moved.attempt = transition.attempt
         moved.max_attempts = transition.max_attempts
@@ -386,7 +385,7 @@ class Job:
 
     def amended(self, amendment: Amendment, now: datetime) -> Job:
         """This job once `amendment` was applied at `now`: what every repository must show."""
-        changed = copy.copy(self)
+        changed = self.__copy__()
         changed.priority = amendment.priority
         changed.max_attempts = amendment.max_attempts
         changed.document = amendment.document
@@ -407,8 +406,9 @@ class Job:
             "stalled_count": self.stalled_count,
             "error": self.error,
             "retention": self.retention_in(target),
+            **changes,
         }
-        return Transition(self.id, self.state, self.token, target, reason, **(kept | changes))
+        return Transition(self.id, self.state, self.token, target, reason, **kept)
 
     def _give_back(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.failure import JobError
@@ -14,8 +15,8 @@ from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.json_document import JsonDocument
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+# A named tuple: one is made for every job that ends, and a frozen dataclass takes thrice as long.
+class Transition(NamedTuple):
     """Value object: what a job becomes, decided by `Job`, applied by a repository.
 
     It rests on the job's state and lock token as they were read (`source`, `token`). A repository
