@@ -40,7 +40,7 @@ format: $(STAMP) ## Format, and repair what the linter can repair.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP) ## Measure how fast jobs are enqueued, claimed and settled.
+bench: $(STAMP) ## Measure adds, drains and pickup (python -m benchmarks.growth: in full tables).
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 bench-peers: $(STAMP) ## Measure it beside other job queues, which are installed below .bench.
@@ -50,4 +50,4 @@ chaos: $(STAMP) ## Kill workers at random and prove that no job is lost.
 	@$(BIN)/python -m tests.processes.chaos
 
 clean: ## Remove the environments and the caches.
-	rm -rf $(VENV) .venv313 .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .venv313 .bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -32,6 +32,7 @@ class System:
         environment: for its processes.
         concurrency: the best one, if it is better off with one of its own.
         runs_per_job: how often each job's handler runs.
+        needs_setup: whether its tables are not made by themselves.
     """
 
     name: str
@@ -42,6 +43,7 @@ class System:
     environment: Mapping[str, str] = field(default_factory=dict)
     concurrency: int | None = None
     runs_per_job: int = 1
+    needs_setup: bool = True
 
     def left(self) -> int:
         """How many jobs are not finished."""
@@ -57,12 +59,27 @@ class System:
         words = (*self.command, "work", str(self.concurrency or concurrency))
         return Workers(words, self._environment(), self.folder / "worker.log", processes)
 
-    def prepare(self) -> None:
-        """Empties its store, and makes its tables."""
+    def runs(self) -> int:
+        """How often handlers have run."""
+        path = self.folder / "runs"
+        return path.stat().st_size // MARK.size if path.exists() else 0
+
+    def marks(self, name: str) -> list[tuple[float, float]]:
+        """Numbers of jobs and instants, as the driver has left them."""
+        content = (self.folder / name).read_bytes()
+        return list(MARK.iter_unpack(content[: len(content) // MARK.size * MARK.size]))
+
+    def forget_marks(self) -> None:
+        """Makes the folder of marks, empty."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
+
+    def prepare(self) -> None:
+        """Empties its store, and makes its tables."""
+        self.forget_marks()
         self.store.reset()
-        self.do("setup")
+        if self.needs_setup:
+            self.do("setup")
 
     def _environment(self) -> dict[str, str]:
         own = {"BENCH_URL": self.store.url, "BENCH_MARKS": str(self.folder.absolute())}
@@ -71,8 +88,9 @@ class System:
 
 @dataclass(frozen=True)
 class Drained:
-    """What a drain took: jobs/s, megabytes, CPU seconds per 1,000 jobs."""
+    """What adding and draining took: jobs/s, megabytes, CPU seconds per 1,000 jobs."""
 
+    added: float
     rate: float
     memory: float
     worker_cpu: float
@@ -88,7 +106,7 @@ class Pickups:
 
 
 def adds(system: System, how: str, count: int) -> float:
-    """Jobs per second of `add`, `callers` or `bulk`."""
+    """Jobs per second of `add`, `callers` or `bulk`; afterwards they are there."""
     system.prepare()
     seconds = float(system.do(how, count).rpartition("seconds ")[2])
     if (left := system.left()) != count:
@@ -103,16 +121,13 @@ def drain(
 
     After `limit` seconds it is cut, and what is finished by then counts.
     """
-    system.prepare()
-    system.do("bulk", jobs)
+    added = adds(system, "bulk", jobs)
     system.store.settle()
-    if (left := system.left()) != jobs:
-        raise DriverFailedError(f"{jobs} jobs were added, and the store shows {left}")
     with system.workers(concurrency, processes) as workers:
         server = cpu_seconds(system.store.server)
         used = workers.cpu_seconds()
         workers.start()
-        first = _first_mark(system, workers)
+        first = first_mark(system, workers)
         end = _wait_for_the_end(system, workers, first, jobs, limit)
         used = workers.cpu_seconds() - used
         server = cpu_seconds(system.store.server) - server
@@ -123,6 +138,7 @@ def drain(
     finished = jobs - left
     per_thousand = 1000 / max(finished, 1)
     return Drained(
+        added=added,
         rate=finished / (end - first),
         memory=memory,
         worker_cpu=used * per_thousand,
@@ -145,19 +161,20 @@ def pickups(system: System, count: int, *, here: bool = False, load: float = 0) 
             workers.start()
             system.do("pickups", count, load)
             _wait_for_pickups(system, count)
-    started, sent = (dict(_marks(system, name)) for name in ("runs", "sent"))
+    started, sent = (dict(system.marks(name)) for name in ("runs", "sent"))
     waits = sorted((started[number] - sent[number]) * 1000 for number in sent)
     return Pickups(statistics.median(waits), waits[int(len(waits) * 0.99)])
 
 
-def _first_mark(system: System, workers: Workers) -> float:
+def first_mark(system: System, workers: Workers) -> float:
+    """Waits for the first handler, and tells when that was."""
     deadline = time.monotonic() + START_TIMEOUT
-    while _runs(system) == 0:
+    while system.runs() == 0:
         workers.check()
         if time.monotonic() > deadline:
             raise DriverFailedError("no handler has run")
         time.sleep(LOOK_INTERVAL)
-    return _marks(system, "runs")[0][1]
+    return system.marks("runs")[0][1]
 
 
 def _wait_for_the_end(
@@ -165,7 +182,7 @@ def _wait_for_the_end(
 ) -> float:
     """The instant of the end. The store is left alone until all handlers have run."""
     while True:
-        if _runs(system) >= jobs * system.runs_per_job and system.left() == 0:
+        if system.runs() >= jobs * system.runs_per_job and system.left() == 0:
             return time.time()
         if (now := time.time()) > first + limit:
             return now
@@ -175,24 +192,13 @@ def _wait_for_the_end(
 
 def _check_runs(system: System, jobs: int) -> None:
     expected = jobs * system.runs_per_job
-    if (runs := _runs(system)) != expected:
+    if (runs := system.runs()) != expected:
         raise DriverFailedError(f"handlers ran {runs} times, expected {expected}")
 
 
 def _wait_for_pickups(system: System, count: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT
-    while sum(number >= 0 for number, _ in _marks(system, "runs")) < count:
+    while sum(number >= 0 for number, _ in system.marks("runs")) < count:
         if time.monotonic() > deadline:
             raise DriverFailedError("not all jobs were picked up")
         time.sleep(0.1)
-
-
-def _runs(system: System) -> int:
-    path = system.folder / "runs"
-    return path.stat().st_size // MARK.size if path.exists() else 0
-
-
-def _marks(system: System, name: str) -> list[tuple[float, float]]:
-    """Numbers and instants, as drivers have left them."""
-    content = (system.folder / name).read_bytes()
-    return list(MARK.iter_unpack(content[: len(content) // MARK.size * MARK.size]))

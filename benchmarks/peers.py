@@ -14,13 +14,11 @@ servers, which are dropped afterwards.
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -38,6 +36,7 @@ from benchmarks.stores import (
     RedisStore,
     SqliteStore,
     Store,
+    scratch_folder,
 )
 from benchmarks.systems import PEERS, Kind, Peer, enfila
 
@@ -153,25 +152,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--environments", type=Path, default=PROJECT / ".bench")
     parser.add_argument("--upgrade", action="store_true", help="install the newest versions again")
-    parser.add_argument("--postgres", default=postgres_url())
+    parser.add_argument("--postgres", default=STANDARD_POSTGRES)
     parser.add_argument("--redis", default=STANDARD_REDIS)
     return parser.parse_args(arguments)
-
-
-def postgres_url() -> str:
-    """The server that is used unless another one is named."""
-    return os.environ.get("ENFILA_BENCH_POSTGRES_URL", STANDARD_POSTGRES)
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Below the project: temporary folders are often not on a disk, and a disk is measured."""
-    folder = PROJECT / ".bench" / f"run-{os.getpid()}"
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def _stores(
@@ -240,7 +223,7 @@ def _print_pair(pair: Pair, unit: str) -> None:
     if both:
         ratio = statistics.median(ours / theirs if theirs else 0 for ours, theirs in both)
         note = f"ours/theirs {ratio:.2f}"
-        print(report.line(f"  {pair.peer}", [theirs for _, theirs in both], note))
+        print(report.line(f"  {pair.peer}", [theirs for _, theirs in both], note=note))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-WIDTH = 44
+WIDTH = 38
 
 
-def line(title: str, values: Sequence[float], note: str = "") -> str:
+def line(title: str, values: Sequence[float], unit: str = "", note: str = "") -> str:
     """Median, smallest and largest."""
     middle = number(statistics.median(values))
     spread = f"({number(min(values))} to {number(max(values))})"
-    return f"  {title:{WIDTH}} {middle:>9} {spread:22} {note}".rstrip()
+    return f"  {title:{WIDTH}} {middle:>9} {unit:7} {spread:22} {note}".rstrip()
 
 
 def number(value: float) -> str:

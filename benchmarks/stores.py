@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sqlite3
 from abc import ABC, abstractmethod
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import LiteralString
+from typing import Final, LiteralString
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -16,8 +18,11 @@ import psutil
 import psycopg
 from psycopg import sql
 
-STANDARD_POSTGRES = "postgresql://127.0.0.1:5432/postgres"
-STANDARD_REDIS = "redis://127.0.0.1:6379"
+STANDARD_POSTGRES: Final = os.environ.get(
+    "ENFILA_BENCH_POSTGRES_URL", "postgresql://127.0.0.1:5432/postgres"
+)
+STANDARD_REDIS: Final = "redis://127.0.0.1:6379"
+SCRATCH: Final = Path(__file__).parents[1] / ".bench"
 
 
 class NoServerError(Exception):
@@ -51,7 +56,23 @@ class Store(ABC):
         """Removes the database."""
 
 
-class SqliteStore(Store):
+class SqlStore(Store):
+    """One that is asked in SQL."""
+
+    @abstractmethod
+    def execute(self, statement: str) -> None:
+        """Runs a statement and commits it."""
+
+    @abstractmethod
+    def columns(self, table: str) -> list[str]:
+        """The names of a table's columns."""
+
+    @abstractmethod
+    def held_open(self, table: str) -> AbstractContextManager[None]:
+        """A transaction that has read the table, and is not ended for a while."""
+
+
+class SqliteStore(SqlStore):
     """A file in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
@@ -68,11 +89,26 @@ class SqliteStore(Store):
             (answer,) = connection.execute(question).fetchone()
         return int(answer)
 
+    def execute(self, statement: str) -> None:
+        with closing(sqlite3.connect(self._path, timeout=10)) as connection, connection:
+            connection.execute(statement)
+
+    def columns(self, table: str) -> list[str]:
+        with closing(sqlite3.connect(self._path, timeout=10)) as connection:
+            return [row[1] for row in connection.execute(f"pragma table_info ({table})")]
+
+    @contextmanager
+    def held_open(self, table: str) -> Iterator[None]:
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            connection.execute("begin")
+            connection.execute(f"select * from {table} limit 1").fetchall()
+            yield
+
     def close(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class PostgresStore(Store):
+class PostgresStore(SqlStore):
     """A database of its own on a server."""
 
     def __init__(self, server_url: str) -> None:
@@ -93,6 +129,21 @@ class PostgresStore(Store):
 
     def count(self, question: LiteralString) -> int:
         return int(self._open.execute(question).fetchall()[0][0])
+
+    def execute(self, statement: str) -> None:
+        self._open.execute(statement.encode())
+
+    def columns(self, table: str) -> list[str]:
+        described = self._open.execute(f"select * from {table} limit 0".encode()).description
+        return [column.name for column in described or ()]
+
+    @contextmanager
+    def held_open(self, table: str) -> Iterator[None]:
+        with psycopg.connect(self.url) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.execute(f"select * from {table} limit 1".encode())
+            yield
+            connection.rollback()
 
     def settle(self) -> None:
         self._open.execute("vacuum analyze")
@@ -156,6 +207,17 @@ class RedisStore(Store):
                     return value
                 case _:
                     raise RuntimeError(f"{command}: {answer}")
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Below the project: a folder for temporary files may not be on the disk to be measured."""
+    folder = SCRATCH / f"run-{os.getpid()}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _parent_of(backend: int) -> psutil.Process | None:

@@ -32,6 +32,8 @@ class Peer:
         packages: what is installed for it.
         lacks: rows that it has nothing for.
         concurrency: its own best one, whatever the row says.
+        runs_per_job: how often each job's handler runs.
+        needs_setup: whether its tables are not made by themselves.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Peer:
     lacks: tuple[str, ...] = ()
     concurrency: int | None = None
     runs_per_job: int = 1
+    needs_setup: bool = True
 
     def system(self, store: Store, folder: Path, environments: Environments | None) -> System:
         """Itself on a store, installed.
@@ -69,17 +72,20 @@ class Peer:
             environment=environment,
             concurrency=self.concurrency,
             runs_per_job=self.runs_per_job,
+            needs_setup=self.needs_setup,
         )
 
 
 def enfila(kind: Kind) -> Peer:
     """enfila on a database of this kind."""
-    return Peer("enfila", "enfila", kind, (_ENFILA,))
+    return Peer("enfila", "enfila", kind, (_ENFILA,), needs_setup=False)
 
 
 def enfila_retrying(kind: Kind) -> Peer:
     """enfila, and every job fails once."""
-    return Peer("enfila, retrying", "enfila_retrying", kind, (_ENFILA,), runs_per_job=2)
+    return Peer(
+        "enfila, retrying", "enfila_retrying", kind, (_ENFILA,), runs_per_job=2, needs_setup=False
+    )
 
 
 _OURS: Final = (f"{sys.version_info.major}.{sys.version_info.minor}",)
@@ -125,6 +131,7 @@ PEERS: Final = (
         "redis",
         ("LLEN bull:noop:wait", "LLEN bull:noop:active"),
         packages=("bullmq",),
+        needs_setup=False,
     ),
     Peer(
         "by hand, asyncpg",
@@ -141,6 +148,7 @@ PEERS: Final = (
         ("select count(*) from task",),
         versions=_OURS,
         packages=("huey",),
+        needs_setup=False,
         lacks=("callers",),
         concurrency=1,
     ),
@@ -151,6 +159,7 @@ PEERS: Final = (
         ("select count(*) from jobs where status in (0, 1)",),
         versions=("3.13",),
         packages=("flexiq",),
+        needs_setup=False,
         lacks=("drain-10", "drain-100", "add", "callers", "pickup"),
     ),
     Peer(

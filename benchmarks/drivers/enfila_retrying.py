@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import enfila
 from benchmarks.drivers.driver import handled
 from benchmarks.drivers.enfila import EnfilaDriver
@@ -12,7 +14,7 @@ class FirstAttemptError(Exception):
 class RetryingDriver(EnfilaDriver):
     """Every job fails once, and is retried at once."""
 
-    async def handle(self, job: enfila.ActiveJob[dict[str, int]]) -> None:
+    async def handle(self, job: enfila.ActiveJob[dict[str, Any]]) -> None:
         handled(job.payload["n"])
         if job.attempt == 1:
             raise FirstAttemptError
