@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -64,6 +65,19 @@ class Environments:
             if problem := _fails(words):
                 raise LeftOutError(problem)
         return node
+
+    def python_version(self, versions: Sequence[str], package: str) -> str:
+        """Of an installed package."""
+        (python, *_) = (self._python(each) for each in versions if self._python(each).exists())
+        program = f"from importlib.metadata import version; print(version({package!r}))"
+        return subprocess.run(
+            [python, "-c", program], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    def node_version(self, package: str) -> str:
+        """Of an installed package."""
+        described = self.node_folder / "node_modules" / package / "package.json"
+        return str(json.loads(described.read_text())["version"])
 
     def _python(self, version: str) -> Path:
         return self._folder / f"python{version}" / "bin" / "python"

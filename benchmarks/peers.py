@@ -138,7 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     ]
                     for pair in pairs * given.rounds:
                         pair.run(row, given.jobs)
-                    _print_row(f"{TITLES[kind]}, {row.title} [{row.key}]", pairs)
+                    if pairs:
+                        _print_row(f"{TITLES[kind]}, {row.title} [{row.key}]", pairs)
     print(f"\n{(time.monotonic() - start) / 60:.1f} minutes")
 
 
@@ -191,7 +192,9 @@ def _installed(
         try:
             if isinstance(store, NoServerError):
                 raise LeftOutError(f"no {peer.kind} server: {store}")  # noqa: TRY301
-            yield peer, peer.system(store, folder, environments)
+            system = peer.system(store, folder, environments)
+            print(f"{peer.name} {peer.version(environments)}")
+            yield peer, system
         except LeftOutError as error:
             print(f"left out: {peer.name}, {error}")
 

@@ -47,6 +47,14 @@ class Peer:
     runs_per_job: int = 1
     needs_setup: bool = True
 
+    def version(self, environments: Environments) -> str:
+        """What is installed of it; empty for what is part of this project."""
+        if not self.packages:
+            return ""
+        if self.driver.endswith(".mjs"):
+            return environments.node_version(self.packages[0])
+        return environments.python_version(self.versions, self.packages[0])
+
     def system(self, store: Store, folder: Path, environments: Environments | None) -> System:
         """Itself on a store, installed.
 

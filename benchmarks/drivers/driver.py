@@ -59,8 +59,9 @@ def sent(number: int, instant: float) -> None:
 async def wait_until_anything_ran() -> None:
     """Waits for the first handler, in whichever process."""
     path = FOLDER / "runs"
-    while not path.exists():  # noqa: ASYNC110 - files tell no event
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while not path.exists():  # noqa: ASYNC110 - files tell no event
+            await asyncio.sleep(0.01)
 
 
 @cache
