@@ -321,6 +321,21 @@ async def test_a_wrong_target_is_told_once_in_a_sentence(services: Services) -> 
     assert "Traceback" not in service.said
 
 
+def test_a_program_without_its_main_guard_is_told_so(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from enfila import WorkerProcesses\n"
+        "async def work(): ...\n"
+        "raise SystemExit(WorkerProcesses(work, processes=1).run())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert ended.returncode == 1
+    assert 'run it under `if __name__ == "__main__":`' in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 async def test_who_dies_at_its_beginning_again_is_given_up(services: Services) -> None:
     service = services.start("crash", processes=1)
     assert await service.ends() == 1

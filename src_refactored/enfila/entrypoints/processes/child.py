@@ -20,6 +20,9 @@ from enfila.entrypoints.processes.messages import Failed, Loaded, Message, Order
 
 _SPAWNING: Final = multiprocessing.get_context("spawn")
 
+NAME: Final = "enfila-worker-"
+"""How the names of worker processes begin."""
+
 _CAME_UP: Final = 1.0
 """A process whose function has run for so many seconds came up."""
 
@@ -74,7 +77,7 @@ class Child:
         """
         ours, theirs = _SPAWNING.Pipe()
         process = _SPAWNING.Process(
-            target=run_child, args=(target, theirs, stop_timeout), name=f"enfila-worker-{number}"
+            target=run_child, args=(target, theirs, stop_timeout), name=f"{NAME}{number}"
         )
         try:
             with _interrupts_held_back():

@@ -9,6 +9,7 @@ from typing import Final
 
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import AlreadyRunning, InvalidRequest
+from enfila.entrypoints.processes.child import NAME
 from enfila.entrypoints.processes.supervisor import Supervisor, Urgency
 from enfila.entrypoints.processes.target import AsyncFunction, name_of
 
@@ -60,12 +61,6 @@ class WorkerProcesses:
             The exit code for `sys.exit`: 0 if they ended as they were told to; 1 if none came up,
             or one had to be killed or ended with an error.
         """
-        if multiprocessing.current_process().name.startswith("enfila-worker-"):
-            # The trace of multiprocessing for this mistake is long, and comes once per process.
-            raise SystemExit(
-                "WorkerProcesses.run() was called while a worker process imported its module: "
-                'call it under `if __name__ == "__main__":`.'
-            )
         return asyncio.run(self.supervise())
 
     async def supervise(self) -> int:
@@ -76,6 +71,7 @@ class WorkerProcesses:
         Raises:
             AlreadyRunning: these processes run already.
         """
+        _check_is_no_worker_process()
         if self._running is not None:
             raise AlreadyRunning(f"the processes of {self.target!r}")
         supervisor = Supervisor(self.target, self.processes, self._stop_timeout)
@@ -90,6 +86,15 @@ class WorkerProcesses:
         if self._running is not None:
             supervisor, loop = self._running
             loop.call_soon_threadsafe(supervisor.ask_for, Urgency.STOP)
+
+
+def _check_is_no_worker_process() -> None:
+    if multiprocessing.current_process().name.startswith(NAME):
+        # The trace of multiprocessing for this mistake is long, and comes once per process.
+        raise SystemExit(
+            "WorkerProcesses was run while a worker process imported its module: "
+            'run it under `if __name__ == "__main__":`.'
+        )
 
 
 def _check_processes(value: int) -> int:
