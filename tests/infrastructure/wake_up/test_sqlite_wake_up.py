@@ -9,6 +9,7 @@ import pytest
 
 from enfila.core.application.ports.wake_up import Hint
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
+from enfila.infrastructure.wake_up import sqlite_wake_up
 from enfila.infrastructure.wake_up.sqlite_wake_up import SqliteWakeUp
 from enfila.testing import FrozenClock
 from tests.contract.building import make_job
@@ -54,7 +55,8 @@ async def test_a_job_that_another_repository_added_wakes(
 
 async def test_everybody_is_woken_again_and_again(wake_up: SqliteWakeUp, file: Path) -> None:
     """The file says that something was written, and not what."""
-    events = [wake_up.listen(queue, hint) for queue in ("q", "r") for hint in Hint]
+    hints = (Hint.JOBS, Hint.SETTLED)
+    events = [wake_up.listen(queue, hint) for queue in ("q", "r") for hint in hints]
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("create table t (a)")
         for number in range(5):
@@ -63,6 +65,37 @@ async def test_everybody_is_woken_again_and_again(wake_up: SqliteWakeUp, file: P
             writer.execute("insert into t values (?)", (number,))
             for event in events:
                 assert await is_set(event)
+
+
+async def test_on_a_busy_file_renewals_are_asked_for_now_and_then(
+    wake_up: SqliteWakeUp, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would renew all the locks of a worker, whose own commits change the file too."""
+    monkeypatch.setattr(sqlite_wake_up, "_SECONDS_BETWEEN_CONTROLS", 60)
+    jobs, control = wake_up.listen("q", Hint.JOBS), wake_up.listen("q", Hint.CONTROL)
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("create table t (a)")
+        assert await is_set(jobs)
+        assert await is_set(control)
+        control.clear()
+        for number in range(3):
+            jobs.clear()
+            writer.execute("insert into t values (?)", (number,))
+            assert await is_set(jobs)
+        assert not control.is_set()
+
+
+async def test_a_renewal_that_was_kept_back_is_asked_for_in_the_end(
+    wake_up: SqliteWakeUp, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_wake_up, "_SECONDS_BETWEEN_CONTROLS", 0.1)
+    control = wake_up.listen("q", Hint.CONTROL)
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("create table t (a)")
+        assert await is_set(control)
+        control.clear()
+        writer.execute("insert into t values (1)")
+        assert await is_set(control)
 
 
 async def test_whoever_listens_later_hears_of_what_was_written_meanwhile(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from time import monotonic
 from typing import Final
 
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
+from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.tasks import OwnedTasks
 
 _SECONDS_BETWEEN_LOOKS: Final = 0.005
+_SECONDS_BETWEEN_CONTROLS: Final = 1.0
 
 
 class SqliteWakeUp(InProcessWakeUp):
@@ -18,6 +21,9 @@ class SqliteWakeUp(InProcessWakeUp):
     The pragma reads a counter in shared memory: no lock, no disk. It tells that something was
     written and not what, so everybody who listens is woken. Nothing is sent: the commit itself is
     the message.
+
+    `Hint.CONTROL` is passed on once a second at most: a worker renews all its locks when it comes,
+    and on a busy file, where its own commits are seen as changes too, it would do little else.
 
     Args:
         path: the file; None for a database in memory, which no other process can see.
@@ -28,6 +34,7 @@ class SqliteWakeUp(InProcessWakeUp):
         self._path = path
         self._tasks = OwnedTasks()
         self._connection: sqlite3.Connection | None = None
+        self._next_control = 0.0
 
     async def open(self) -> None:
         """See `WakeUp.open`."""
@@ -43,6 +50,7 @@ class SqliteWakeUp(InProcessWakeUp):
 
     async def _watch(self) -> None:
         seen = self._version()
+        untold: set[Hint] = set()
         while True:
             await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
             listened_to = self.listened_to
@@ -51,8 +59,22 @@ class SqliteWakeUp(InProcessWakeUp):
             version = self._version()
             if version != seen:
                 seen = version
+                untold.update(Hint)
+            if untold:
+                told = self._hints_of_the_moment(untold)
                 for queue, hint in listened_to:
-                    self.arrived(queue, hint)
+                    if hint in told:
+                        self.arrived(queue, hint)
+                untold = untold - told
+
+    def _hints_of_the_moment(self, untold: set[Hint]) -> set[Hint]:
+        """Those of the hints that are not kept back for a while."""
+        if Hint.CONTROL not in untold:
+            return untold
+        if monotonic() < self._next_control:
+            return untold - {Hint.CONTROL}
+        self._next_control = monotonic() + _SECONDS_BETWEEN_CONTROLS
+        return untold
 
     def _version(self) -> int | None:
         """The file's version; None while it cannot be read, which the next poll makes good."""

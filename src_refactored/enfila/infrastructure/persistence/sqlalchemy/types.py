@@ -33,7 +33,7 @@ class Instant(TypeDecorator[datetime]):
         """To the database."""
         if value is None or dialect.name != "sqlite":
             return value
-        return (value - _EPOCH) // _MICROSECOND
+        return microseconds(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """From the database."""
@@ -43,6 +43,11 @@ class Instant(TypeDecorator[datetime]):
             return _EPOCH + timedelta(microseconds=value)
         instant: datetime = value if value.tzinfo is UTC else value.astimezone(UTC)
         return instant
+
+
+def microseconds(instant: datetime) -> int:
+    """The instant as SQLite stores it."""
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 JobIdColumn = sa.Uuid(as_uuid=False).with_variant(sa.String(36), "sqlite")

@@ -43,7 +43,7 @@ class PostgresJobWrites(JobWrites):
         rows = connection.execute(
             self._add, {"rows": rows_parameter(map(_addition, jobs)), **self._instants.parameters()}
         )
-        stored = {row[0]: (row[1], row[2]) for row in rows}
+        stored = {row[0]: (row[1], row[2]) for row in rows.all()}
         if len(stored) < len(jobs):
             stored |= self._already_there(connection, [job.id for job in jobs])
         return [job.added(stored[job.id][1], stored[job.id][0]) for job in jobs]
@@ -70,7 +70,7 @@ class PostgresJobWrites(JobWrites):
         if claim.names is not None:
             statement = self._claim_by_name
             parameters["names"] = sorted(claim.names)
-        claimed = [job_of(row) for row in connection.execute(statement, parameters)]
+        claimed = [job_of(row) for row in connection.execute(statement, parameters).all()]
         # RETURNING promises no order.
         claimed.sort(key=_order)
         return claimed
@@ -109,7 +109,7 @@ class PostgresJobWrites(JobWrites):
         rows = connection.execute(
             statement, {"rows": rows_parameter(records), **self._instants.parameters()}
         )
-        return {(row[0], row[1]): row[2] for row in rows}
+        return {(row[0], row[1]): row[2] for row in rows.all()}
 
     def _unblock(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
         if ended:

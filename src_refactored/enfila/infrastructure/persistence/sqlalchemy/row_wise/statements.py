@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from enfila.infrastructure.persistence.sqlalchemy.eligibility import (
     ACTIVE,
@@ -34,8 +35,13 @@ def next_positions(tables: Tables) -> sa.UpdateBase:
     )
 
 
-def known_places(tables: Tables) -> sa.Select[Any]:
-    """Id, position and creation of those of the given jobs that are stored."""
+def add_jobs(tables: Tables) -> sa.UpdateBase:
+    """Inserts a job; one that is there already stays as it is."""
+    return sqlite.insert(tables.jobs).on_conflict_do_nothing(index_elements=[tables.jobs.c.id])
+
+
+def places(tables: Tables) -> sa.Select[Any]:
+    """Id, position and creation of the given jobs."""
     jobs = tables.jobs
     return sa.select(jobs.c.id, jobs.c.position, jobs.c.created_at).where(
         jobs.c.id.in_(given_ids())

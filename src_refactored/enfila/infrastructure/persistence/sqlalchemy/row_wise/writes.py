@@ -20,8 +20,9 @@ from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
-from enfila.infrastructure.persistence.sqlalchemy.mapping import job_of, row_of
+from enfila.infrastructure.persistence.sqlalchemy.mapping import JOB_ROW, job_of, row_of
 from enfila.infrastructure.persistence.sqlalchemy.row_wise import statements
+from enfila.infrastructure.persistence.sqlalchemy.row_wise.batch import Batch
 from enfila.infrastructure.persistence.sqlalchemy.row_wise.values import (
     attempt_row,
     move_values,
@@ -48,19 +49,6 @@ class RowWiseJobWrites(JobWrites):
 
     def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
         """See `JobWrites.add`."""
-        ids = id_list(job.id for job in jobs)
-        known = {row[0]: row for row in connection.execute(self._known, {"ids": ids})}
-        new = [job for job in jobs if job.id not in known] if known else jobs
-        stored = {job.id: job for job in self._insert(connection, new)}
-        for job in jobs:
-            if job.id in known:
-                _, position, created_at = known[job.id]
-                stored[job.id] = job.added(created_at, position)
-        return [stored[job.id] for job in jobs]
-
-    def _insert(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
-        if not jobs:
-            return []
         now = self._instants.read(connection)
         last = connection.scalar(self._next_positions, {"count": len(jobs)})
         first = (last or 0) - len(jobs) + 1
@@ -68,9 +56,23 @@ class RowWiseJobWrites(JobWrites):
             job.added(now, -place if job.options.lifo else place)
             for place, job in enumerate(jobs, first)
         ]
-        connection.execute(sa.insert(self._tables.jobs), [row_of(job) for job in stored])
-        self._count(connection, Counter((job.queue, job.state.value) for job in stored))
+        new = stored
+        if self._add.execute(connection, [row_of(job) for job in stored]) < len(stored):
+            stored, new = self._told_apart(connection, stored)
+        self._count(connection, Counter((job.queue, job.state.value) for job in new))
         return stored
+
+    def _told_apart(
+        self, connection: sa.Connection, jobs: Sequence[Job]
+    ) -> tuple[list[Job], list[Job]]:
+        """The jobs as they are stored, and those that were not there before.
+
+        A write whose answer never arrived is tried again with the same ids.
+        """
+        ids = id_list(job.id for job in jobs)
+        places = {row[0]: row for row in connection.execute(self._places, {"ids": ids})}
+        new = [job for job in jobs if places[job.id][1] == job.position]
+        return [job.added(places[job.id][2], places[job.id][1]) for job in jobs], new
 
     def claim(self, connection: sa.Connection, claim: Claim) -> list[Job]:
         """See `JobWrites.claim`."""
@@ -80,7 +82,7 @@ class RowWiseJobWrites(JobWrites):
         if claim.names is not None:
             statement = self._eligible_by_name
             parameters["names"] = sorted(claim.names)
-        found = [job_of(row) for row in connection.execute(statement, parameters)]
+        found = [job_of(row) for row in connection.execute(statement, parameters).all()]
         if not found:
             return []
         until = now + claim.lock_duration
@@ -132,7 +134,7 @@ class RowWiseJobWrites(JobWrites):
     ) -> None:
         if not transitions:
             return
-        connection.execute(self._move, [move_values(each, now) for each in transitions])
+        self._move.execute(connection, [move_values(each, now) for each in transitions])
         records = [attempt_row(each, now) for each in transitions if each.record is not None]
         if records:
             connection.execute(sa.insert(self._tables.attempts), records)
@@ -205,7 +207,7 @@ class RowWiseJobWrites(JobWrites):
     ) -> dict[JobId, tuple[Any, ...]]:
         """Queue, state and token of jobs, as they stand under this transaction's lock."""
         rows = connection.execute(self._states, {"ids": id_list(job_ids)})
-        return {row[0]: (row[1], row[2], row[3]) for row in rows}
+        return {row[0]: (row[1], row[2], row[3]) for row in rows.all()}
 
     def _held(
         self, connection: sa.Connection, holders: Collection[Holder]
@@ -215,7 +217,7 @@ class RowWiseJobWrites(JobWrites):
         rows = connection.execute(self._states, {"ids": ids})
         return {
             (row[0], row[3]): Extension(row[0], True, row[4], row[5])
-            for row in rows
+            for row in rows.all()
             if row[2] == JobState.ACTIVE and (row[0], row[3]) in holders
         }
 
@@ -236,8 +238,12 @@ class RowWiseJobWrites(JobWrites):
         return statements.next_positions(self._tables)
 
     @cached_property
-    def _known(self) -> sa.Select[Any]:
-        return statements.known_places(self._tables)
+    def _add(self) -> Batch:
+        return Batch(statements.add_jobs(self._tables), JOB_ROW)
+
+    @cached_property
+    def _places(self) -> sa.Select[Any]:
+        return statements.places(self._tables)
 
     @cached_property
     def _eligible(self) -> sa.Select[Any]:
@@ -256,8 +262,8 @@ class RowWiseJobWrites(JobWrites):
         return statements.job_states(self._tables)
 
     @cached_property
-    def _move(self) -> sa.UpdateBase:
-        return statements.move_job(self._tables)
+    def _move(self) -> Batch:
+        return Batch(statements.move_job(self._tables))
 
     @cached_property
     def _followers(self) -> sa.Select[Any]:

@@ -1,0 +1,55 @@
+"""One statement, executed for many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+import sqlalchemy as sa
+
+from enfila.infrastructure.persistence.sqlalchemy.types import Instant, microseconds
+
+
+class Batch:
+    """A statement whose rows go to the driver as they are.
+
+    SQLAlchemy compiles it; its handling of every single value would take longer than SQLite takes
+    to write the row. Only instants are converted, by their own type.
+
+    Args:
+        columns: those that an insert names; None for a statement with bound parameters.
+    """
+
+    def __init__(self, statement: sa.UpdateBase, columns: Sequence[str] | None = None) -> None:
+        self._statement = statement
+        self._columns = columns
+        self._sql = ""
+        self._instants: list[int] = []
+        self._values_of: Callable[[Mapping[str, Any]], Iterable[Any]] = Mapping.values
+
+    def execute(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Executes it for all rows; how many rows it wrote."""
+        if not self._sql:
+            self._compile(connection.dialect)
+        values = [list(self._values_of(row)) for row in rows]
+        for place in self._instants:
+            for row in values:
+                if row[place] is not None:
+                    row[place] = microseconds(row[place])
+        return connection.exec_driver_sql(self._sql, [tuple(row) for row in values]).rowcount
+
+    def _compile(self, dialect: sa.Dialect) -> None:
+        compiled = self._statement.compile(
+            dialect=dialect, column_keys=None if self._columns is None else list(self._columns)
+        )
+        if not isinstance(compiled, sa.sql.compiler.SQLCompiler) or compiled.positiontup is None:
+            raise TypeError("the driver takes no positional parameters")
+        names = compiled.positiontup
+        self._instants = [
+            place
+            for place, name in enumerate(names)
+            if isinstance(compiled.binds[name].type, Instant)
+        ]
+        self._values_of = itemgetter(*names)
+        self._sql = str(compiled)
