@@ -4,11 +4,12 @@ Machines drift, so only what ran close together is compared: a ratio is the medi
 between a peer's figures and ours of the moment before.
 
     python -m benchmarks.peers                            all peers, all rows, three rounds
-    python -m benchmarks.peers --only pgqueuer,huey       these, by a part of their name
+    python -m benchmarks.peers --only pgqueuer,huey,hand  these, by a part of their name
     python -m benchmarks.peers --rows drain-100,pickup    these rows
 
 Peers are installed below `.bench`, with pip and npm. They get databases of their own on the
-servers, which are dropped afterwards.
+servers, which are dropped afterwards. "By hand" is the ceiling: two SQL statements for a hundred
+jobs, one connection, and nothing else.
 """
 
 from __future__ import annotations
@@ -76,7 +77,13 @@ class Pair:
         try:
             self.figures.append((row.measure(self.ours, jobs), row.measure(self.theirs, jobs)))
         except DriverFailedError as error:
-            self.problem = str(error).strip().splitlines()[-1]
+            self.problem = _reason(str(error))
+
+
+def _reason(output: str) -> str:
+    """The line that says most."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in lines if "error:" in line.lower()), [*lines, "no output"][-1])
 
 
 def _drain(concurrency: int, system: System, jobs: int) -> Figures:
@@ -193,7 +200,8 @@ def _installed(
             if isinstance(store, NoServerError):
                 raise LeftOutError(f"no {peer.kind} server: {store}")  # noqa: TRY301
             system = peer.system(store, folder, environments)
-            print(f"{peer.name} {peer.version(environments)}")
+            if version := peer.version(environments):
+                print(f"{peer.name} {version}")
             yield peer, system
         except LeftOutError as error:
             print(f"left out: {peer.name}, {error}")

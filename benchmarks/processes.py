@@ -24,15 +24,18 @@ class DriverFailedError(Exception):
 
 def answer_of(command: Sequence[str], environment: Mapping[str, str]) -> str:
     """Runs a driver's command to its end."""
-    done = subprocess.run(
-        command,
-        cwd=PROJECT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_TIMEOUT,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            cwd=PROJECT,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise DriverFailedError(f"it took more than {COMMAND_TIMEOUT} s") from None
     if done.returncode:
         raise DriverFailedError((done.stdout + done.stderr)[-2000:])
     return done.stdout

@@ -114,13 +114,17 @@ class PostgresStore(SqlStore):
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url
         self._name = f"enfila_bench_{uuid4().hex[:12]}"
-        self.url = urlunsplit(urlsplit(server_url)._replace(path=f"/{self._name}"))
         self._connection: psycopg.Connection | None = None
         try:
             with psycopg.connect(server_url, connect_timeout=3) as connection:
                 self.server = _parent_of(connection.info.backend_pid)
+                user = connection.info.user
         except psycopg.OperationalError as error:
             raise NoServerError(str(error).splitlines()[0]) from None
+        place = urlsplit(server_url)
+        # Not every driver takes the user's name from the system, as libpq does.
+        server = place.netloc if place.username else f"{user}@{place.netloc}"
+        self.url = urlunsplit(place._replace(netloc=server, path=f"/{self._name}"))
 
     def reset(self) -> None:
         self.close()
