@@ -66,7 +66,7 @@ class Child:
         self._line = line
         self._loaded_at: float | None = None
         self._failure: Failed | None = None
-        self._name: Final = f"worker process {number} (pid {process.pid})"
+        self._name: Final = f"Worker process {number} (pid {process.pid})"
 
     @classmethod
     def start(cls, number: int, target: str, stop_timeout: float) -> Self:

@@ -47,29 +47,34 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._has_come_up = False
-        self._deaths = 0
+        self._wordless_deaths = 0
         self._has_given_up = False
         self._has_failed = False
 
     async def run(self) -> int:
         """Until all processes have ended; the exit code."""
         logger.info("Running %s in %s.", self._target, _counted(self._processes))
-        with SIGNALS.listening(self._on_signal):
-            async with asyncio.TaskGroup() as group:
-                places = [
-                    group.create_task(self._keep(number), name=f"enfila worker process {number}")
-                    for number in range(1, self._processes + 1)
-                ]
-                try:
-                    _ = await asyncio.wait(places)
-                except asyncio.CancelledError:
-                    self.ask_for(Urgency.HURRY)
-                    _ = await asyncio.wait(places)
-                    raise
-        if self._timer is not None:
-            self._timer.cancel()
+        try:
+            with SIGNALS.listening(self._on_signal):
+                await self._keep_all()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
         logger.info("All worker processes have ended.")
         return 1 if self._has_failed or self._has_given_up else 0
+
+    async def _keep_all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            places = [
+                group.create_task(self._keep(number), name=f"enfila worker process {number}")
+                for number in range(1, self._processes + 1)
+            ]
+            try:
+                _ = await asyncio.wait(places)
+            except asyncio.CancelledError:
+                self.ask_for(Urgency.HURRY)
+                _ = await asyncio.wait(places)
+                raise
 
     def ask_for(self, urgency: Urgency) -> None:
         """Tells the processes to end. Asking for no more than before does nothing."""
@@ -105,7 +110,7 @@ class Supervisor:
             if self._stopping.is_set():
                 self._note_stopped(name, end)
                 return
-            self._deaths += 1
+            self._wordless_deaths += end.failure is None
             if self._is_hopeless(end):
                 logger.error("%s %s. Giving up, for none has come up.", name, end)
                 self._has_given_up = True
@@ -138,7 +143,7 @@ class Supervisor:
         if end.failure is not None:
             return end.failure.needs_a_person
         # One that dies without a word has a second try; perhaps somebody killed it.
-        return self._deaths > self._processes
+        return self._wordless_deaths > self._processes
 
     def _note_stopped(self, name: str, end: End) -> None:
         if end.exit_code in _AS_TOLD:
