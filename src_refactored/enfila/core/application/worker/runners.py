@@ -17,7 +17,7 @@ from enfila.core.application.worker.settlement import Settlement
 from enfila.core.domain.errors import HandlerError
 from enfila.core.domain.job.outcome import Outcome, Released
 
-_SLICE: Final = 0.002
+_SLICE: Final = 0.001
 """Seconds after which runners whose handlers never wait let others have the event loop."""
 _LAST_CHANCE: Final = 0.1
 """Seconds for handlers that were given up to end when the worker closes."""
@@ -30,6 +30,10 @@ class Runners:
     replaced by a new one when a handler leaves traces in it: a pending cancellation, or changed
     context variables, which the next job must not see. A handler that does not end after its
     cancellation keeps its task but loses its slot.
+
+    There are as many runners as have something to wait for: one that only lets others have the
+    event loop for a moment can take the next job itself. More are started in the turn of the loop
+    after handlers began to wait, twice as many each time.
 
     Args:
         when_low: told when few jobs are ready.
@@ -76,6 +80,7 @@ class Runners:
         self._idle.set()
         self._context: contextvars.Context | None = None
         self._slice_ends: float | None = None
+        self._yielding = 0
         interrupter.hand_overdue_to(self._give_up)
 
     @property
@@ -96,8 +101,10 @@ class Runners:
 
     def dispatch(self) -> None:
         """Starts runners for what is ready, as far as there are free slots."""
+        if self._yielding:
+            return
         free = self._concurrency - len(self._slots)
-        for _ in range(min(free, len(self._held.ready))):
+        for _ in range(min(free, len(self._held.ready), len(self._slots) + 1)):
             if self._settlement.is_full:
                 return
             # The context of whoever fetched the first jobs, and not that of a handler.
@@ -149,25 +156,35 @@ class Runners:
                 if not self._may_go_on(run, task) or contextvars.copy_context() != clean:
                     break
                 if self._is_slice_over():
-                    await asyncio.sleep(0)
+                    await self._let_others_run()
         finally:
             self._abandoned.discard(task)
             self._leave(task)
 
-    def _is_slice_over(self) -> bool:
-        """Whether the runners together have had enough of this turn of the event loop.
+    def _begin_slice(self) -> None:
+        """Counts from now what the runners together have of this turn of the event loop.
 
         Not each for itself: ten of them would keep claims and settlements waiting ten times as
         long, and run out of jobs meanwhile.
         """
-        now = monotonic()
         if self._slice_ends is None:
-            self._slice_ends = now + _SLICE
-            _ = asyncio.get_running_loop().call_soon(self._begin_slice)
-        return now > self._slice_ends
+            self._slice_ends = monotonic() + _SLICE
+            _ = asyncio.get_running_loop().call_soon(self._end_slice)
 
-    def _begin_slice(self) -> None:
+    def _is_slice_over(self) -> bool:
+        return self._slice_ends is not None and monotonic() > self._slice_ends
+
+    def _end_slice(self) -> None:
         self._slice_ends = None
+        if self._is_alive():
+            self.dispatch()
+
+    async def _let_others_run(self) -> None:
+        self._yielding += 1
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self._yielding -= 1
 
     def _next(self) -> Run | None:
         ready = self._held.ready
@@ -176,6 +193,7 @@ class Runners:
             if self._may_start(run):
                 _ = ready.popleft()
                 run.stage = Stage.RUNNING
+                self._begin_slice()
                 return run
         return None
 
