@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from enfila.core.application.garbage import no_collection
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import (
@@ -165,10 +166,14 @@ class QueueService(AbstractQueue[P, R]):
         self, jobs: Iterable[NewJobLike], *, session: CallersTransaction | None = None
     ) -> list[JobHandle[R]]:
         adding = self._enter().adding
-        made = [adding.make(new_job(job)) for job in jobs]
+        with no_collection():
+            made = [adding.make(new_job(job)) for job in jobs]
         if session is None:
-            return self._handles(await self._write(adding.add_together(made)))
-        return self._handles(await adding.add_within(made, session))
+            added: Sequence[Added] = await self._write(adding.add_together(made))
+        else:
+            added = await adding.add_within(made, session)
+        with no_collection():
+            return self._handles(added)
 
     def add_sync(
         self,

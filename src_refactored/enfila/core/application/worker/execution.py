@@ -8,10 +8,12 @@ import threading
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
+from types import TracebackType
 from typing import assert_never, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.queue.abstract_queue import AnyQueue
+from enfila.core.application.worker import threads
 from enfila.core.application.worker.active_job import ActiveJob, RunDesk, SyncActiveJob
 from enfila.core.application.worker.interrupter import Interrupter
 from enfila.core.application.worker.outage import ErrorReport
@@ -42,6 +44,7 @@ from enfila.core.domain.job.outcome import (
 )
 
 _WORDS = (Snooze, Cancel, Retry)
+_OWN_FILES = frozenset({__file__, threads.__file__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Execution:
         except (Snooze, Cancel, Retry) as word:
             return self._outcome(run, word)
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything
-            return self._outcome(run, _Raised(error))
+            return self._outcome(run, _Raised(error.with_traceback(_of_the_handler(error))))
         finally:
             if timer is not None:
                 timer.cancel()
@@ -217,6 +220,14 @@ class Execution:
         except Exception as problem:  # noqa: BLE001 - the rule is the user's; without it no wait
             self._report_error(problem, during)
             return None
+
+
+def _of_the_handler(error: BaseException) -> TracebackType | None:
+    """The trace without our own frames at its beginning, which tell a reader nothing."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename in _OWN_FILES:
+        trace = trace.tb_next
+    return trace or error.__traceback__
 
 
 def _payload(handler: Handler, job: Job) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -30,11 +31,6 @@ from enfila.core.domain.job.transition import Amendment, Transition
 from enfila.core.domain.queue import QueueCounts
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.sqlalchemy.amending import Amending
-from enfila.infrastructure.persistence.sqlalchemy.callers_transaction import (
-    after_commit,
-    run_within,
-    run_within_sync,
-)
 from enfila.infrastructure.persistence.sqlalchemy.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.deduplicating import Deduplicating
 from enfila.infrastructure.persistence.sqlalchemy.driver_errors import translating
@@ -190,15 +186,21 @@ class SqlAlchemyJobRepository(IJobRepository):
         """See `IJobRepository.add_within`."""
         if not self._is_open:
             await self.open()
-        return await run_within(transaction, lambda connection: self._add_here(connection, jobs))
+        added: list[Added] = await _callers_transaction().run_within(
+            transaction, lambda connection: self._add_here(connection, jobs)
+        )
+        return added
 
     def add_within_sync(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
         """See `IJobRepository.add_within_sync`."""
-        return run_within_sync(transaction, lambda connection: self._add_here(connection, jobs))
+        added: list[Added] = _callers_transaction().run_within_sync(
+            transaction, lambda connection: self._add_here(connection, jobs)
+        )
+        return added
 
     def after_commit(self, transaction: CallersTransaction, callback: Callable[[], None]) -> None:
         """See `IJobRepository.after_commit`."""
-        after_commit(transaction, callback)
+        _callers_transaction().after_commit(transaction, callback)
 
     def _add_here(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
         """Adds on a connection that is not ours."""
@@ -448,6 +450,15 @@ class SqlAlchemyJobRepository(IJobRepository):
                 connection, silent_for, self._instants.read(connection)
             )
         )
+
+
+def _callers_transaction() -> ModuleType:
+    # It needs SQLAlchemy's ORM, 9 MB that a worker can do without.
+    from enfila.infrastructure.persistence.sqlalchemy import (  # noqa: PLC0415
+        callers_transaction,
+    )
+
+    return callers_transaction
 
 
 def _server_database(url: sa.URL, pool_size: int) -> Database:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
+from enfila.core.application.garbage import no_collection
 from enfila.core.application.ports.job_repository import Claim, Report
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
@@ -20,6 +21,7 @@ from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
 from enfila.infrastructure.persistence.sqlalchemy.mapping import error_text, job_of
 from enfila.infrastructure.persistence.sqlalchemy.postgresql import statements
+from enfila.infrastructure.persistence.sqlalchemy.postgresql.additions import additions
 from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import rows_parameter
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 
@@ -40,13 +42,14 @@ class PostgresJobWrites(JobWrites):
 
     def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
         """See `JobWrites.add`."""
-        rows = connection.execute(
-            self._add, {"rows": rows_parameter(map(_addition, jobs)), **self._instants.parameters()}
-        )
-        stored = {row[0]: (row[1], row[2]) for row in rows.all()}
-        if len(stored) < len(jobs):
-            stored |= self._already_there(connection, [job.id for job in jobs])
-        return [job.added(stored[job.id][1], stored[job.id][0]) for job in jobs]
+        with no_collection():
+            rows = additions(jobs)
+        added = connection.execute(self._add, {"rows": rows, **self._instants.parameters()}).all()
+        with no_collection():
+            stored = {row[0]: (row[1], row[2]) for row in added}
+            if len(stored) < len(jobs):
+                stored |= self._already_there(connection, [job.id for job in jobs])
+            return [job.added(stored[job.id][1], stored[job.id][0]) for job in jobs]
 
     def _already_there(
         self, connection: sa.Connection, job_ids: Sequence[JobId]
@@ -211,28 +214,6 @@ def _order(job: Job) -> tuple[int, int]:
 def _id_of(record: dict[str, Any]) -> str:
     job_id: str = record["id"]
     return job_id
-
-
-def _addition(job: Job) -> dict[str, Any]:
-    options = job.options
-    return {
-        "id": job.id,
-        "queue": job.queue,
-        "name": job.name,
-        "state": job.state,
-        "priority": job.priority,
-        "lifo": options.lifo,
-        "payload": job.document.text,
-        "options": options.to_text(),
-        "max_attempts": job.max_attempts,
-        "run_at": None if options.run_at is None else options.run_at.isoformat(),
-        "delay": options.delay.total_seconds(),
-        "expires_in": seconds(options.expires_in),
-        "blocked_by": job.blocked_by,
-        "schedule_id": job.schedule_id,
-        "batch_id": job.batch_id,
-        "tenant": job.tenant,
-    }
 
 
 def _record(transition: Transition) -> dict[str, Any]:
