@@ -175,7 +175,7 @@ async def test_a_thousand_hints_at_once_are_a_few_notifications(
     assert await asyncio.to_thread(notified, server, until="last") <= 2
 
 
-async def test_a_thousand_hints_in_a_row_are_no_more_than_one_in_3_ms(
+async def test_a_thousand_hints_in_a_row_are_no_more_than_one_in_5_ms(
     connected: Open, server: psycopg.Connection
 ) -> None:
     one = await connected()
@@ -186,7 +186,7 @@ async def test_a_thousand_hints_in_a_row_are_no_more_than_one_in_3_ms(
         await asyncio.sleep(0)
     took = time.monotonic() - began
     one.hint("last", Hint.JOBS)
-    assert await asyncio.to_thread(notified, server, until="last") <= took / 0.003 + 2
+    assert await asyncio.to_thread(notified, server, until="last") <= took / 0.005 + 2
 
 
 # ── bad days ─────────────────────────────────────────────────────────────────────────────────

@@ -23,7 +23,7 @@ from enfila.infrastructure.wake_up.notification_line import NotificationLine, ma
 
 logger = logging.getLogger("enfila")
 
-_SECONDS_BETWEEN_NOTIFICATIONS: Final = 0.003
+_SECONDS_BETWEEN_NOTIFICATIONS: Final = 0.005
 _SHORTEST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 _SECONDS_FOR_THE_LAST: Final = 0.5
@@ -35,7 +35,7 @@ class PostgresWakeUp(InProcessWakeUp):
     """One connection that listens, and tells the others in as few notifications as possible.
 
     A notification takes a lock on the whole database while it commits. So hints are gathered: the
-    first is sent at once, what comes in the 3 ms after it goes as one. It is never sent inside
+    first is sent at once, what comes in the 5 ms after it goes as one. It is never sent inside
     the transaction of a job. `Hint.SETTLED` is not sent at all: it would come with every
     settlement, and those who wait for a result in another process poll.
 

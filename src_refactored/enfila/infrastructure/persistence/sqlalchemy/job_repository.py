@@ -179,7 +179,7 @@ class SqlAlchemyJobRepository(IJobRepository):
         plain = all(job.options.deduplication is None for job in jobs)
         return await self._write(
             lambda connection: self._add(connection, jobs),
-            autocommit=plain and self._writes.is_one_statement,
+            autocommit=plain and len(jobs) <= self._writes.most_added_in_one_statement,
         )
 
     async def add_within(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:

@@ -24,10 +24,12 @@ class JobWrites(ABC):
     """The hot statements of `IJobRepository`, whose docstrings are the contract of these too.
 
     Each runs inside a transaction of the caller's. One that is a single statement
-    (`is_one_statement`) may run in autocommit instead, which saves two round trips.
+    (`is_one_statement`) may run in autocommit instead, which saves two round trips; an addition is
+    one up to `most_added_in_one_statement`.
     """
 
     is_one_statement: ClassVar[bool]
+    most_added_in_one_statement: ClassVar[int] = 0
 
     @abstractmethod
     def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from operator import attrgetter
 
+from enfila.core.application.garbage import no_collection
 from enfila.core.domain.job.job import Job
 from enfila.infrastructure.persistence.sqlalchemy.instants import seconds
 
@@ -32,13 +33,14 @@ def additions(jobs: Sequence[Job]) -> str:
     """
     common: dict[tuple[object, ...], str] = {}
     records: list[str] = []
-    for job in jobs:
-        # Options by identity: to compare them costs more than to write them.
-        kind = (id(job.options), *_kind_of(job))
-        rest = common.get(kind)
-        if rest is None:
-            rest = common[kind] = _in_common(job)
-        records.append(f'{{"id":"{job.id}","payload":{_quoted(job.document.text)},{rest}')
+    with no_collection():
+        for job in jobs:
+            # Options by identity: to compare them costs more than to write them.
+            kind = (id(job.options), *_kind_of(job))
+            rest = common.get(kind)
+            if rest is None:
+                rest = common[kind] = _in_common(job)
+            records.append(f'{{"id":"{job.id}","payload":{_quoted(job.document.text)},{rest}')
     return f"[{','.join(records)}]"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar
@@ -25,6 +26,9 @@ from enfila.infrastructure.persistence.sqlalchemy.postgresql.additions import ad
 from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import rows_parameter
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 
+_Places = dict[JobId, tuple[int, datetime]]
+"""Position and creation of stored jobs."""
+
 
 class PostgresJobWrites(JobWrites):
     """One statement for a whole set; each statement is built once.
@@ -34,6 +38,7 @@ class PostgresJobWrites(JobWrites):
     """
 
     is_one_statement: ClassVar[bool] = True
+    most_added_in_one_statement: ClassVar[int] = 2_000
 
     def __init__(self, tables: Tables, instants: Instants) -> None:
         self._tables = tables
@@ -42,18 +47,31 @@ class PostgresJobWrites(JobWrites):
 
     def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
         """See `JobWrites.add`."""
-        with no_collection():
-            rows = additions(jobs)
-        added = connection.execute(self._add, {"rows": rows, **self._instants.parameters()}).all()
-        with no_collection():
-            stored = {row[0]: (row[1], row[2]) for row in added}
-            if len(stored) < len(jobs):
-                stored |= self._already_there(connection, [job.id for job in jobs])
-            return [job.added(stored[job.id][1], stored[job.id][0]) for job in jobs]
+        if len(jobs) <= self.most_added_in_one_statement:
+            return _added(jobs, self._insert(connection, jobs, additions(jobs)))
+        return self._add_in_chunks(connection, jobs)
 
-    def _already_there(
-        self, connection: sa.Connection, job_ids: Sequence[JobId]
-    ) -> dict[JobId, tuple[int, datetime]]:
+    def _add_in_chunks(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
+        """Adds a large set: what is to be sent is written while the server is busy with a chunk."""
+        size = self.most_added_in_one_statement
+        chunks = [jobs[start : start + size] for start in range(0, len(jobs), size)]
+        with ThreadPoolExecutor(1, thread_name_prefix="enfila-bulk") as beside:
+            texts = beside.map(additions, chunks)
+            stored = [
+                beside.submit(_added, chunk, self._insert(connection, chunk, rows))
+                for chunk, rows in zip(chunks, texts, strict=True)
+            ]
+            return [job for chunk in stored for job in chunk.result()]
+
+    def _insert(self, connection: sa.Connection, jobs: Sequence[Job], rows: str) -> _Places:
+        """Inserts jobs, written as `rows`; where each of them is stored."""
+        result = connection.execute(self._add, {"rows": rows, **self._instants.parameters()})
+        places = {row[0]: (row[1], row[2]) for row in result.all()}
+        if len(places) < len(jobs):
+            places |= self._already_there(connection, [job.id for job in jobs])
+        return places
+
+    def _already_there(self, connection: sa.Connection, job_ids: Sequence[JobId]) -> _Places:
         jobs = self._tables.jobs
         found = connection.execute(
             sa.select(jobs.c.id, jobs.c.position, jobs.c.created_at).where(jobs.c.id.in_(job_ids))
@@ -195,6 +213,11 @@ class PostgresJobWrites(JobWrites):
     @cached_property
     def _progress(self) -> sa.UpdateBase:
         return statements.store_progress(self._tables)
+
+
+def _added(jobs: Sequence[Job], places: _Places) -> list[Job]:
+    with no_collection():
+        return [job.added(places[job.id][1], places[job.id][0]) for job in jobs]
 
 
 def _latest_progress(reports: Sequence[Report]) -> dict[tuple[JobId, int], str | None]:
