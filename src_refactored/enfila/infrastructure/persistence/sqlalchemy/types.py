@@ -35,6 +35,12 @@ class Instant(TypeDecorator[datetime]):
             return value
         return microseconds(value)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """None where the driver's own answer is right already: most columns of a claim are."""
+        if dialect.driver == "asyncpg":
+            return None
+        return super().result_processor(dialect, coltype)
+
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """From the database."""
         if value is None:
