@@ -23,7 +23,7 @@ from enfila.infrastructure.persistence.sqlalchemy.file_database import FileDatab
 from enfila.infrastructure.persistence.sqlalchemy.server_database import ServerDatabase
 from enfila.infrastructure.persistence.sqlalchemy.urls import engine_url
 from enfila.testing import FrozenClock
-from tests.contract.building import Line, make_job
+from tests.contract.building import Line, ids, make_job
 from tests.waiting import eventually
 
 POSTGRES = pytest.param("postgresql-asyncpg", marks=pytest.mark.postgres)
@@ -237,7 +237,7 @@ async def test_folding_counters_changes_no_count(line: Line) -> None:
 REFUSALS = {
     "sqlite": [
         (
-            "create trigger {jobs}_refusal before insert on {jobs} when new.name = '1200' "
+            "create trigger {jobs}_refusal before insert on {jobs} when new.name = '4200' "
             "begin select raise(abort, 'the database fails'); end"
         ),
     ],
@@ -248,7 +248,7 @@ REFUSALS = {
         ),
         (
             "create trigger {jobs}_refusal before insert on {jobs} for each row "
-            "when (new.name = '1200') execute function {jobs}_fails()"
+            "when (new.name = '4200') execute function {jobs}_fails()"
         ),
     ],
 }
@@ -265,7 +265,21 @@ async def test_a_bulk_that_is_cut_off_in_the_middle_leaves_nothing(
         for statement in REFUSALS[engine.dialect.name]:
             connection.execute(sa.text(statement.format(jobs=f"{prefix}jobs")))
     with pytest.raises(sa.exc.DBAPIError, match="the database fails"):
-        await repository.add([line.make(str(number)) for number in range(1_500)])
+        await repository.add([line.make(str(number)) for number in range(4_500)])
     assert await line.count(JobState.WAITING) == 1
     assert [job.name for job in await line.claim(10)] == ["was there before"]
+    await repository.close()
+
+
+async def test_a_large_bulk_keeps_its_order_and_is_counted(url: str, prefix: str) -> None:
+    """4: more than one statement takes, and some of them are there already."""
+    repository = SqlAlchemyJobRepository(url, table_prefix=prefix, clock=FrozenClock())
+    line = Line(repository, FrozenClock(), "bulk")
+    jobs = [line.make(str(number)) for number in range(4_500)]
+    first = await repository.add(jobs[:10])
+    added = await repository.add(jobs)
+    assert [answer.job for answer in added[:10]] == [answer.job for answer in first]
+    assert [answer.job.id for answer in added] == ids(jobs)
+    assert await line.count(JobState.WAITING) == 4_500
+    assert ids(await line.claim(5_000)) == ids(jobs)
     await repository.close()
