@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from enfila.core.application.tasks import OwnedTasks
@@ -56,7 +55,7 @@ class ServerDatabase(Database):
         self._lock = threading.Lock()
         self._is_closed = False
         # Whatever is wrong with the URL shall be said now, not at first use.
-        self._first_engine: AsyncEngine | None = self._make_engine()
+        self._first_engine: sa.Engine | None = self._make_engine()
 
     async def write(self, work: Work[T], *, autocommit: bool = False) -> T:
         """See `Database.write`."""
@@ -99,9 +98,9 @@ class ServerDatabase(Database):
             await home.settle()
         return home
 
-    def _make_engine(self) -> AsyncEngine:
-        engine = create_async_engine(
-            self._url,
+    def _make_engine(self) -> sa.Engine:
+        engine = sa.create_engine(
+            _for_greenlets(self._url),
             # Most work is one statement, which then costs one round trip instead of three.
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
@@ -112,7 +111,7 @@ class ServerDatabase(Database):
         )
         _ping_after_idling(engine)
         # So that SQLAlchemy drops the pool's other connections too, which died with this one.
-        event.listen(engine.sync_engine, "handle_error", _note_lost_connection)
+        event.listen(engine, "handle_error", _note_lost_connection)
         return engine
 
     async def _retrying(self, attempt: Any, work: Work[T], *, is_write: bool = True) -> T:
@@ -143,12 +142,11 @@ class _Home:
     takes a third of the time of a small statement.
     """
 
-    def __init__(self, engine: AsyncEngine, *, most_kept: int) -> None:
-        self._engine = engine
-        self._autocommit = engine.sync_engine
+    def __init__(self, engine: sa.Engine, *, most_kept: int) -> None:
+        self._autocommit = engine
         self._kept: list[tuple[sa.Connection, float]] = []
         self._most_kept = min(most_kept, _MOST_KEPT)
-        self._transactional = self._autocommit.execution_options(isolation_level="READ COMMITTED")
+        self._transactional = engine.execution_options(isolation_level="READ COMMITTED")
         self._life = self._until_the_loop_ends()
         self.tasks = OwnedTasks()
 
@@ -177,7 +175,6 @@ class _Home:
             self._keep(connection)
             return result
 
-        # All of it in one greenlet: `AsyncConnection` takes one for each step.
         return await greenlet_spawn(attempt)
 
     async def in_transaction(self, work: Work[T], progress: _Progress) -> T:
@@ -227,7 +224,7 @@ class _Home:
         kept, self._kept = self._kept, []
         for connection, _ in kept:
             await greenlet_spawn(connection.close)
-        await self._engine.dispose()
+        await greenlet_spawn(self._autocommit.dispose)
 
 
 def _is_alive(connection: sa.Connection) -> bool:
@@ -257,6 +254,16 @@ _PLANNER: Final = {
 }
 
 
+def _for_greenlets(url: URL) -> URL:
+    """The URL with the async kind of its driver.
+
+    Under a plain engine, whose every use is a greenlet of ours: `AsyncConnection` takes one for
+    each step, and its module brings the whole ORM along, 9 MB.
+    """
+    is_psycopg = url.get_driver_name() == "psycopg"
+    return url.set(drivername="postgresql+psycopg_async") if is_psycopg else url
+
+
 def _connect_arguments(url: URL) -> dict[str, Any]:
     if url.get_driver_name() == "asyncpg":
         return {
@@ -277,7 +284,7 @@ def _note_lost_connection(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _ping_after_idling(engine: AsyncEngine) -> None:
+def _ping_after_idling(engine: sa.Engine) -> None:
     """Tests a pooled connection before use if it lay idle, at no cost to a busy one.
 
     So a restarted server is noticed before a write is sent and not in the middle of it.
@@ -297,5 +304,5 @@ def _ping_after_idling(engine: AsyncEngine) -> None:
         if not alive:
             raise exc.DisconnectionError
 
-    event.listen(engine.sync_engine.pool, "checkin", note_idle)
-    event.listen(engine.sync_engine.pool, "checkout", ping)
+    event.listen(engine.pool, "checkin", note_idle)
+    event.listen(engine.pool, "checkout", ping)
