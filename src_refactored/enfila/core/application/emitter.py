@@ -41,7 +41,7 @@ class Emitter(AsyncIOEventEmitter):
     @property
     def is_heard(self) -> bool:
         """Whether anybody listens to what becomes of jobs."""
-        return any(name.startswith(_OF_JOBS) for name in self._events)
+        return any(name.startswith(_OF_JOBS) for name in tuple(self._events))
 
     def has_listeners(self, name: str) -> bool:
         """Whether building and telling such an event is worth the while."""

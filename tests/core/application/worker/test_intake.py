@@ -139,6 +139,26 @@ async def test_no_prefetch_means_none(
     assert max(claim.limit for claim in repository.claims) == 4
 
 
+@pytest.mark.parametrize("prefetch", [0, 5, None])
+@pytest.mark.parametrize("quick", [9, 10, 200])
+async def test_long_jobs_behind_quick_ones_get_all_the_slots(
+    queue: AnyQueue, make_worker: MakeWorker, quick: int, prefetch: int | None
+) -> None:
+    running = 0
+    may_end = asyncio.Event()
+
+    async def work(job: ActiveJob[Any]) -> None:
+        nonlocal running
+        if job.name == "long":
+            running += 1
+            await may_end.wait()
+
+    await queue.add_bulk([("quick",)] * quick + [("long",)] * 30)
+    async with make_worker(work, concurrency=10, prefetch=prefetch, poll_interval=60):
+        await eventually(lambda: running == 10)
+        may_end.set()
+
+
 async def test_an_idle_worker_asks_at_its_poll_interval_and_no_more(
     make_worker: MakeWorker, repository: UnreliableRepository
 ) -> None:

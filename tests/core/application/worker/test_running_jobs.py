@@ -10,11 +10,15 @@ import pytest
 
 from enfila.core.application.queue.abstract_queue import AnyQueue
 from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
+from enfila.core.application.worker.worker_options import WorkerOptions
+from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain.errors import JobNotCompleted, Unrecoverable
 from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.job.state import JobState
+from enfila.infrastructure.persistence.memory import InMemoryJobRepository
+from enfila.infrastructure.queue.queue_service import QueueService
 from tests.core.application.worker.conftest import MakeWorker
 from tests.core.application.worker.recording import Recording
 from tests.core.application.worker.unreliable_repository import UnreliableRepository
@@ -390,6 +394,26 @@ async def test_the_context_variables_of_one_job_are_not_seen_by_the_next(
     async with make_worker(work, concurrency=2):
         for job in jobs:
             await job.result(timeout=5)
+    assert set(seen) == {"nobody"}
+
+
+def test_the_context_variables_of_a_job_are_not_seen_by_the_next_in_an_empty_context() -> None:
+    """As under a plain `asyncio.run`, where a worker begins with no variable set."""
+    customer = contextvars.ContextVar("customer", default="nobody")
+    seen: list[str] = []
+
+    async def work(job: ActiveJob[Any]) -> None:
+        seen.append(customer.get())
+        customer.set(job.name)
+
+    async def main() -> None:
+        async with QueueService[Any, Any]("work", InMemoryJobRepository()) as queue:
+            jobs = await queue.add_bulk([(f"customer {number}",) for number in range(20)])
+            async with WorkerService[Any, Any](queue, work, WorkerOptions(concurrency=2)):
+                for job in jobs:
+                    await job.result(timeout=5)
+
+    contextvars.Context().run(asyncio.run, main())
     assert set(seen) == {"nobody"}
 
 

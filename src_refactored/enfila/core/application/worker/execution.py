@@ -103,7 +103,9 @@ class Execution:
         except (Snooze, Cancel, Retry) as word:
             return self._outcome(run, word)
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything
-            return self._outcome(run, _Raised(error.with_traceback(_of_the_handler(error))))
+            # Not by its own method, which a class may have overridden.
+            error = BaseException.with_traceback(error, _of_the_handler(error))
+            return self._outcome(run, _Raised(error))
         finally:
             if timer is not None:
                 timer.cancel()

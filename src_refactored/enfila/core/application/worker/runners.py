@@ -101,14 +101,17 @@ class Runners:
 
     def dispatch(self) -> None:
         """Starts runners for what is ready, as far as there are free slots."""
-        if self._yielding:
-            return
+        # Runners that only let others have the loop will take the next jobs themselves.
+        unserved = len(self._held.ready) - self._yielding
         free = self._concurrency - len(self._slots)
-        for _ in range(min(free, len(self._held.ready), len(self._slots) + 1)):
+        growth = len(self._slots) - self._yielding if self._slots else 1
+        for _ in range(min(free, unserved, growth)):
             if self._settlement.is_full:
                 return
-            # The context of whoever fetched the first jobs, and not that of a handler.
-            self._context = self._context or contextvars.copy_context()
+            # The context of whoever fetched the first jobs, and not that of a handler. An empty
+            # one is false.
+            if self._context is None:
+                self._context = contextvars.copy_context()
             self._idle.clear()
             self._slots.add(
                 self._tasks.spawn(self._work(), name=self._name, context=self._context.copy())
@@ -178,6 +181,9 @@ class Runners:
         self._slice_ends = None
         if self._is_alive():
             self.dispatch()
+            # The last ready ones may just have got a slot of their own, and nothing need end soon.
+            if len(self._held.ready) <= self.low_water:
+                self._when_low()
 
     async def _let_others_run(self) -> None:
         self._yielding += 1

@@ -94,7 +94,7 @@ class ServerDatabase(Database):
                 for ended in [other for other in self._homes if other.is_closed()]:
                     del self._homes[ended]
                 engine, self._first_engine = self._first_engine or self._make_engine(), None
-                home = self._homes[loop] = _Home(engine, most_kept=self._pool_size)
+                home = self._homes[loop] = _Home(engine, pool_size=self._pool_size)
             await home.settle()
         return home
 
@@ -142,10 +142,11 @@ class _Home:
     takes a third of the time of a small statement.
     """
 
-    def __init__(self, engine: sa.Engine, *, most_kept: int) -> None:
+    def __init__(self, engine: sa.Engine, *, pool_size: int) -> None:
         self._autocommit = engine
         self._kept: list[tuple[sa.Connection, float]] = []
-        self._most_kept = min(most_kept, _MOST_KEPT)
+        # One is left to the pool: those that wait for a connection there are not told of this one.
+        self._most_kept = min(pool_size - 1, _MOST_KEPT)
         self._transactional = engine.execution_options(isolation_level="READ COMMITTED")
         self._life = self._until_the_loop_ends()
         self.tasks = OwnedTasks()
@@ -169,8 +170,7 @@ class _Home:
                 connection.rollback()  # SQLAlchemy's own notion of a transaction; nothing is sent
             except BaseException as error:
                 connection.close()
-                if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
-                    self._drop_kept()
+                self._notice(error)
                 raise
             self._keep(connection)
             return result
@@ -179,11 +179,15 @@ class _Home:
 
     async def in_transaction(self, work: Work[T], progress: _Progress) -> T:
         def attempt() -> T:
-            with self._transactional.connect() as connection:
-                result = work(connection)
-                progress.may_be_committed = True
-                connection.commit()
-                return result
+            try:
+                with self._transactional.connect() as connection:
+                    result = work(connection)
+                    progress.may_be_committed = True
+                    connection.commit()
+                    return result
+            except exc.DBAPIError as error:
+                self._notice(error)
+                raise
 
         return await greenlet_spawn(attempt)
 
@@ -213,8 +217,12 @@ class _Home:
         else:
             connection.close()
 
-    def _drop_kept(self) -> None:
+    def _notice(self, error: BaseException) -> None:
         """What has happened to one connection may have happened to the others."""
+        if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+            self._drop_kept()
+
+    def _drop_kept(self) -> None:
         while self._kept:
             connection, _ = self._kept.pop()
             connection.invalidate()

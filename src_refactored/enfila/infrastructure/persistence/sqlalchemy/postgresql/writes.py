@@ -57,10 +57,14 @@ class PostgresJobWrites(JobWrites):
         chunks = [jobs[start : start + size] for start in range(0, len(jobs), size)]
         with ThreadPoolExecutor(1, thread_name_prefix="enfila-bulk") as beside:
             texts = beside.map(additions, chunks)
-            stored = [
-                beside.submit(_added, chunk, self._insert(connection, chunk, rows))
-                for chunk, rows in zip(chunks, texts, strict=True)
-            ]
+            try:
+                stored = [
+                    beside.submit(_added, chunk, self._insert(connection, chunk, rows))
+                    for chunk, rows in zip(chunks, texts, strict=True)
+                ]
+            except BaseException:
+                beside.shutdown(cancel_futures=True)
+                raise
             return [job for chunk in stored for job in chunk.result()]
 
     def _insert(self, connection: sa.Connection, jobs: Sequence[Job], rows: str) -> _Places:
