@@ -26,9 +26,9 @@ $(STAMP): pyproject.toml .ci/make-venv .ci/find-python
 demo: $(STAMP) ## Run the example: a queue, its workers, and what they report.
 	@$(BIN)/python examples/queue_usage_example.py
 
-# Two processes: the suite waits more than it computes, and each worker has a database of its own.
+# Three processes on two cores: the suite waits as much as it computes. Each has a database of its own.
 test: $(STAMP) ## Run the tests.
-	@$(BIN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadscope $(PYTEST_ARGS)
 
 check: $(STAMP) ## Lint, check the format, the types and the architecture.
 	@$(BIN)/ruff check .
