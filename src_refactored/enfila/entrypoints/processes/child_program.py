@@ -42,6 +42,7 @@ class ChildProgram:
         self._line = line
         self._stop_timeout = stop_timeout
         self._was_cancelled = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, target: str) -> None:
         """Runs it to its end."""
@@ -64,6 +65,7 @@ class ChildProgram:
     async def _until_told(self, work: AsyncFunction) -> None:
         """Cancels the target at a signal, unless a worker hears it: that ends more gently."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        self._loop = loop
 
         def cancel(number: int, frame: FrameType | None) -> None:
             del number, frame
@@ -95,7 +97,7 @@ class ChildProgram:
                 if order is Order.STOP:
                     self._stop()
                 else:
-                    _signal_ourselves(signal.SIGINT)
+                    self._signal_ourselves(signal.SIGINT)
         logger.warning("The supervisor is gone: worker process %s ends too.", os.getpid())
         self._stop()
         threading.Event().wait(self._stop_timeout)
@@ -106,14 +108,21 @@ class ChildProgram:
         # itself, so that ours would be the second one.
         threading.Event().wait(_TOLD_BY_OTHERS)
         if not self._was_cancelled and SIGNALS.times_heard == 0:
-            _signal_ourselves(signal.SIGTERM)
+            self._signal_ourselves(signal.SIGTERM)
+
+    def _signal_ourselves(self, number: signal.Signals) -> None:
+        ident = threading.main_thread().ident
+        if ident is not None:
+            # Not to the process: a thread that gets a signal does not wake the loop.
+            signal.pthread_kill(ident, number)
+        if self._loop is not None:
+            # A signal that comes just before the loop goes to sleep does not wake it either.
+            with contextlib.suppress(RuntimeError):  # it is closed: all has ended
+                _ = self._loop.call_soon_threadsafe(_wake_up)
 
 
-def _signal_ourselves(number: signal.Signals) -> None:
-    ident = threading.main_thread().ident
-    if ident is not None:
-        # Not to the process: a thread that gets a signal does not wake the loop.
-        signal.pthread_kill(ident, number)
+def _wake_up() -> None:
+    """Handlers of signals run when the loop is awake."""
 
 
 def _leave_the_terminal() -> None:
