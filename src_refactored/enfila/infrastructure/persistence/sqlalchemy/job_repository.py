@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from enfila.core.application.ports.clock import Clock
-from enfila.core.application.ports.job_reader import LogLine, Overdue
 from enfila.core.application.ports.job_repository import (
     Added,
     CallersTransaction,
@@ -21,15 +20,12 @@ from enfila.core.application.ports.job_repository import (
 )
 from enfila.core.domain.duration import ZERO
 from enfila.core.domain.errors import RepositoryUnavailable
-from enfila.core.domain.job.attempt import Attempt
-from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
+from enfila.core.domain.job.identity import JobId, LockToken
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.retention import RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Amendment, Transition
-from enfila.core.domain.queue import QueueCounts
-from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.sqlalchemy.amending import Amending
 from enfila.infrastructure.persistence.sqlalchemy.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.deduplicating import Deduplicating
@@ -39,10 +35,15 @@ from enfila.infrastructure.persistence.sqlalchemy.file_database import (
     check_directory,
 )
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.job_reader import SqlAlchemyJobReader
 from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
 from enfila.infrastructure.persistence.sqlalchemy.migrations.upgrading import Upgrading
 from enfila.infrastructure.persistence.sqlalchemy.postgresql.writes import PostgresJobWrites
+from enfila.infrastructure.persistence.sqlalchemy.queue_control import (
+    SqlAlchemyQueueControl,
+    SqlAlchemyWorkerRegistry,
+)
 from enfila.infrastructure.persistence.sqlalchemy.queues_and_workers import Queues, Workers
 from enfila.infrastructure.persistence.sqlalchemy.reading import Reading
 from enfila.infrastructure.persistence.sqlalchemy.removing import Removing
@@ -56,7 +57,9 @@ T = TypeVar("T")
 _Key = tuple[JobId, LockToken, JobState]
 
 
-class SqlAlchemyJobRepository(IJobRepository):
+class SqlAlchemyJobRepository(
+    SqlAlchemyJobReader, SqlAlchemyQueueControl, SqlAlchemyWorkerRegistry, IJobRepository
+):
     """Jobs in SQLite (one file) or PostgreSQL.
 
     It opens itself at first use; `open` does so at a moment of your choice.
@@ -357,97 +360,6 @@ class SqlAlchemyJobRepository(IJobRepository):
         await self._write(
             lambda connection: self._tidying.drop_free_keys(
                 connection, self._instants.read(connection)
-            )
-        )
-
-    # ── looking ──────────────────────────────────────────────────────────────────────────────
-
-    async def get(self, job_ids: Collection[JobId]) -> dict[JobId, Job]:
-        """See `IJobReader.get`."""
-        wanted = list(job_ids)
-        return await self._read(lambda connection: self._reading.get(connection, wanted))
-
-    async def find(
-        self,
-        queue: str,
-        states: Collection[JobState],
-        *,
-        limit: int = 100,
-        offset: int = 0,
-        newest_first: bool = False,
-    ) -> list[Job]:
-        """See `IJobReader.find`."""
-        return await self._read(
-            lambda connection: self._reading.find(
-                connection, queue, states, limit=limit, offset=offset, newest_first=newest_first
-            )
-        )
-
-    async def overdue(self, queue: str, kind: Overdue, limit: int) -> list[Job]:
-        """See `IJobReader.overdue`."""
-        return await self._read(
-            lambda connection: self._reading.overdue(connection, queue, kind, limit)
-        )
-
-    async def counts(self, queue: str) -> QueueCounts:
-        """See `IJobReader.counts`."""
-        return await self._read(lambda connection: self._reading.counts(connection, queue))
-
-    async def until_next_due(self, queue: str) -> timedelta | None:
-        """See `IJobReader.until_next_due`."""
-        return await self._read(lambda connection: self._reading.until_next_due(connection, queue))
-
-    async def attempts(self, job_id: JobId) -> list[Attempt]:
-        """See `IJobReader.attempts`."""
-        return await self._read(lambda connection: self._reading.attempts(connection, job_id))
-
-    async def logs(self, job_id: JobId, *, limit: int = 1000, offset: int = 0) -> list[LogLine]:
-        """See `IJobReader.logs`."""
-        return await self._read(
-            lambda connection: self._logs.read(connection, job_id, limit, offset)
-        )
-
-    async def queues(self) -> Sequence[str]:
-        """See `IJobReader.queues`."""
-        return await self._read(self._reading.queues)
-
-    # ── queues and workers ───────────────────────────────────────────────────────────────────
-
-    async def set_paused(self, queue: str, *, paused: bool) -> bool:
-        """See `IQueueControl.set_paused`."""
-
-        def set_paused(connection: sa.Connection) -> bool:
-            if paused:
-                return self._queues.pause(connection, queue, self._instants.read(connection))
-            return self._queues.resume(connection, queue)
-
-        return await self._write(set_paused)
-
-    async def is_paused(self, queue: str) -> bool:
-        """See `IQueueControl.is_paused`."""
-        return await self._read(lambda connection: self._queues.is_paused(connection, queue))
-
-    async def beat(self, worker: WorkerInfo) -> None:
-        """See `IWorkerRegistry.beat`."""
-        await self._write(
-            lambda connection: self._workers.beat(
-                connection, worker, self._instants.read(connection)
-            )
-        )
-
-    async def sign_off(self, worker_id: WorkerId) -> None:
-        """See `IWorkerRegistry.sign_off`."""
-        await self._write(lambda connection: self._workers.sign_off(connection, worker_id))
-
-    async def workers(self, queue: str | None = None) -> list[WorkerInfo]:
-        """See `IWorkerRegistry.workers`."""
-        return await self._read(lambda connection: self._workers.all(connection, queue))
-
-    async def forget_silent_workers(self, silent_for: timedelta) -> int:
-        """See `IWorkerRegistry.forget_silent_workers`."""
-        return await self._write(
-            lambda connection: self._workers.forget_silent(
-                connection, silent_for, self._instants.read(connection)
             )
         )
 

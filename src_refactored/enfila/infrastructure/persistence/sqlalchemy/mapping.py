@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -122,7 +122,7 @@ def job_of(row: Sequence[Any]) -> Job:
 
 
 def row_of(job: Job) -> dict[str, Any]:
-    """The `JOB_ROW` of a job that is about to be inserted."""
+    """All columns of a job that is about to be inserted."""
     return {
         "id": job.id,
         "queue": job.queue,
@@ -147,33 +147,6 @@ def row_of(job: Job) -> dict[str, Any]:
         "batch_id": job.batch_id,
         "tenant": job.tenant,
     }
-
-
-JOB_ROW: Final = (
-    "id",
-    "queue",
-    "name",
-    "payload",
-    "options",
-    "state",
-    "priority",
-    "max_attempts",
-    "created_at",
-    "run_at",
-    "attempt",
-    "lock_token",
-    "position",
-    "stalled_count",
-    "expires_at",
-    "cancel_requested",
-    "blocked_by",
-    "followed",
-    "own_retention",
-    "schedule_id",
-    "batch_id",
-    "tenant",
-)
-"""The columns that `row_of` gives."""
 
 
 def error_text(error: JobError | None) -> str | None:

@@ -15,15 +15,12 @@ class Batch:
     """A statement whose rows go to the driver as they are.
 
     SQLAlchemy compiles it; its handling of every single value would take longer than SQLite takes
-    to write the row. Only instants are converted, by their own type.
-
-    Args:
-        columns: those that an insert names; None for a statement with bound parameters.
+    to write the row. Only instants are converted, by their own type. An insert names the columns
+    that its first row has.
     """
 
-    def __init__(self, statement: sa.UpdateBase, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, statement: sa.UpdateBase) -> None:
         self._statement = statement
-        self._columns = columns
         self._sql = ""
         self._instants: list[int] = []
         self._values_of: Callable[[Mapping[str, Any]], Iterable[Any]] = Mapping.values
@@ -31,7 +28,7 @@ class Batch:
     def execute(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Executes it for all rows; how many rows it wrote."""
         if not self._sql:
-            self._compile(connection.dialect)
+            self._compile(connection.dialect, rows[0])
         values = [list(self._values_of(row)) for row in rows]
         for place in self._instants:
             for row in values:
@@ -39,10 +36,9 @@ class Batch:
                     row[place] = microseconds(row[place])
         return connection.exec_driver_sql(self._sql, [tuple(row) for row in values]).rowcount
 
-    def _compile(self, dialect: sa.Dialect) -> None:
-        compiled = self._statement.compile(
-            dialect=dialect, column_keys=None if self._columns is None else list(self._columns)
-        )
+    def _compile(self, dialect: sa.Dialect, row: Mapping[str, Any]) -> None:
+        columns = list(row) if self._statement.is_insert else None
+        compiled = self._statement.compile(dialect=dialect, column_keys=columns)
         if not isinstance(compiled, sa.sql.compiler.SQLCompiler) or compiled.positiontup is None:
             raise TypeError("the driver takes no positional parameters")
         names = compiled.positiontup

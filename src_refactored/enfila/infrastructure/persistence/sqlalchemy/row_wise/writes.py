@@ -20,7 +20,7 @@ from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
-from enfila.infrastructure.persistence.sqlalchemy.mapping import JOB_ROW, job_of, row_of
+from enfila.infrastructure.persistence.sqlalchemy.mapping import job_of, row_of
 from enfila.infrastructure.persistence.sqlalchemy.row_wise import statements
 from enfila.infrastructure.persistence.sqlalchemy.row_wise.batch import Batch
 from enfila.infrastructure.persistence.sqlalchemy.row_wise.values import (
@@ -239,7 +239,7 @@ class RowWiseJobWrites(JobWrites):
 
     @cached_property
     def _add(self) -> Batch:
-        return Batch(statements.add_jobs(self._tables), JOB_ROW)
+        return Batch(statements.add_jobs(self._tables))
 
     @cached_property
     def _places(self) -> sa.Select[Any]:
