@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY
 
 
 def record_set(name: str, /, **columns: Any) -> sa.TableValuedAlias:
@@ -21,6 +22,37 @@ def record_set(name: str, /, **columns: Any) -> sa.TableValuedAlias:
         .table_valued(*(sa.column(column, kind) for column, kind in columns.items()))
         .render_derived(name=name, with_types=True)
     )
+
+
+def alike(name: str, columns: Mapping[str, Any], *, apart: Collection[str]) -> sa.FromClause:
+    """Records that differ in a few columns only, as a table inside a statement.
+
+    There is a parameter for every column: a list for those in `apart`, one value for each of the
+    others. It takes a fraction of what JSON does, here and on the server.
+    """
+    lists = {column: kind for column, kind in columns.items() if column in apart}
+    arrays = [sa.bindparam(_named(column), type_=ARRAY(kind)) for column, kind in lists.items()]
+    each = (
+        sa.func.unnest(*arrays)
+        .table_valued(*(sa.column(column, kind) for column, kind in lists.items()))
+        .render_derived(name=f"each_{name}")
+    )
+    shared = [
+        sa.cast(sa.bindparam(_named(column)), kind).label(column)
+        for column, kind in columns.items()
+        if column not in apart
+    ]
+    return sa.select(*each.c, *shared).subquery(name)
+
+
+def alike_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of `alike`: lists and values by their columns."""
+    return {_named(column): value for column, value in values.items()}
+
+
+def _named(column: str) -> str:
+    # Not as the column: SQLAlchemy would write a parameter of that name into the updated row.
+    return f"new_{column}"
 
 
 def few(record: Any) -> sa.ColumnElement[bool]:

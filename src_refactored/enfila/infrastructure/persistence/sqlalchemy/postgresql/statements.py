@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -17,38 +18,53 @@ from enfila.infrastructure.persistence.sqlalchemy.eligibility import (
     WAITING,
     Eligibility,
     first_of_both,
+    literal,
 )
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
-from enfila.infrastructure.persistence.sqlalchemy.mapping import job_columns
-from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import few, record_set
+from enfila.infrastructure.persistence.sqlalchemy.mapping import claimed_columns
+from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import (
+    alike,
+    few,
+    record_set,
+)
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 from enfila.infrastructure.persistence.sqlalchemy.types import JobIdColumn
 
-_NOT_DELAYED = [state.value for state in JobState if state is not JobState.DELAYED]
+_NOT_DELAYED = [literal(state) for state in JobState if state is not JobState.DELAYED]
+
+
+_NEW_JOB: Final[Mapping[str, Any]] = {
+    "id": JobIdColumn,
+    "queue": sa.Text,
+    "name": sa.Text,
+    "state": sa.Text,
+    "priority": sa.Integer,
+    "lifo": sa.Boolean,
+    "payload": sa.Text,
+    "options": sa.Text,
+    "max_attempts": sa.Integer,
+    "run_at": postgresql.TIMESTAMP(timezone=True),
+    "delay": sa.Double,
+    "expires_in": sa.Double,
+    "blocked_by": JobIdColumn,
+    "schedule_id": sa.Text,
+    "batch_id": sa.Text,
+    "tenant": sa.Text,
+}
 
 
 def add_jobs(tables: Tables, instants: Instants) -> sa.Select[Any]:
-    """Inserts the records; each one's id, position and the instant."""
+    """Inserts the records; each one's id (as text), position and the instant."""
+    return _add(tables, instants, record_set("new", **_NEW_JOB))
+
+
+def add_alike(tables: Tables, instants: Instants) -> sa.Select[Any]:
+    """As `add_jobs`, for jobs that differ in their ids and payloads only."""
+    return _add(tables, instants, alike("new", _NEW_JOB, apart=("id", "payload")))
+
+
+def _add(tables: Tables, instants: Instants, new: sa.FromClause) -> sa.Select[Any]:
     jobs = tables.jobs
-    new = record_set(
-        "new",
-        id=JobIdColumn,
-        queue=sa.Text,
-        name=sa.Text,
-        state=sa.Text,
-        priority=sa.Integer,
-        lifo=sa.Boolean,
-        payload=sa.Text,
-        options=sa.Text,
-        max_attempts=sa.Integer,
-        run_at=postgresql.TIMESTAMP(timezone=True),
-        delay=sa.Double,
-        expires_in=sa.Double,
-        blocked_by=JobIdColumn,
-        schedule_id=sa.Text,
-        batch_id=sa.Text,
-        tenant=sa.Text,
-    )
     now = instants.expression
     place = tables.positions.next_value()
     written: dict[str, Any] = {
@@ -89,11 +105,11 @@ def add_jobs(tables: Tables, instants: Instants) -> sa.Select[Any]:
             added.c.queue, added.c.state
         ),
     )
-    return sa.select(added.c.id, added.c.position, added.c.created_at).add_cte(counted)
+    return sa.select(_text(added.c.id), added.c.position, added.c.created_at).add_cte(counted)
 
 
 def claim_jobs(tables: Tables, instants: Instants, *, by_name: bool) -> sa.Select[Any]:
-    """Locks the first eligible jobs of a queue; `job_columns` of each."""
+    """Locks the first eligible jobs of a queue; `claimed_columns` of each."""
     jobs = tables.jobs
     eligibility = Eligibility(tables, instants.expression, by_name=by_name)
     columns = (jobs.c.id, jobs.c.priority, jobs.c.position, jobs.c.state)
@@ -117,61 +133,85 @@ def claim_jobs(tables: Tables, instants: Instants, *, by_name: bool) -> sa.Selec
             started_at=instants.expression,
             expires_at=sa.null(),
         )
-        .returning(*job_columns(jobs))
+        .returning(*claimed_columns(jobs))
         .cte("claimed")
     )
     left = sa.select(FROM_QUEUE, picked.c.state, -sa.func.count()).group_by(picked.c.state)
     taken = (
         sa.select(FROM_QUEUE, ACTIVE, sa.func.count())
         .select_from(picked)
-        .having(sa.func.count() > 0)
+        .having(sa.func.count() > sa.literal_column("0"))
     )
     return sa.select(claimed).add_cte(_count(tables, sa.union_all(left, taken)))
+
+
+_MOVE: Final[Mapping[str, Any]] = {
+    "id": JobIdColumn,
+    "token": sa.BigInteger,
+    "source": sa.Text,
+    "target": sa.Text,
+    "final": sa.Boolean,
+    "restarts": sa.Boolean,
+    "attempt": sa.Integer,
+    "max_attempts": sa.Integer,
+    "stalled_count": sa.Integer,
+    "run_after": sa.Double,
+    "result": sa.Text,
+    "error": sa.Text,
+    "cancel_reason": sa.Text,
+    "own_retention": sa.Boolean,
+    "remove_after": sa.Double,
+    "keep_newest": sa.Integer,
+}
+_RUN: Final[Mapping[str, Any]] = {
+    "outcome": sa.Text,
+    "number": sa.Integer,
+    "worker_id": sa.Text,
+    "started_at": postgresql.TIMESTAMP(timezone=True),
+    "finished_at": postgresql.TIMESTAMP(timezone=True),
+    "attempt_error": sa.Text,
+}
 
 
 def apply_transitions(
     tables: Tables, instants: Instants, *, with_followers: bool
 ) -> sa.Select[Any]:
-    """Compare-and-set of the records; id and token of each that was not stale, and the instant.
+    """Compare-and-set of the records; of each that was not stale the id (as text), token, instant.
 
     `with_followers` moves jobs that others wait for too. Those others must then be unblocked by a
     further statement of the same transaction: one that was added while this statement waited for
     its job's row is not in this statement's snapshot.
     """
+    move = sa.select(record_set("record", **_MOVE, **_RUN)).cte("move")
+    moved = _moved(tables, instants, move, with_followers=with_followers)
+    recorded = _recorded(tables, instants, moved)
+    counted = _count_moves(tables, moved)
+    answer = sa.select(_text(moved.c.id), moved.c.token, instants.expression)
+    return answer.add_cte(recorded, counted)
+
+
+def apply_alike(tables: Tables, instants: Instants) -> sa.Select[Any]:
+    """As `apply_transitions` without followers, for moves that differ in little.
+
+    They leave no record of a run and have all but their ids, tokens and results in common, as a
+    worker's completed jobs do.
+    """
+    # The source is one too, and yet a list: see `_moved`.
+    apart = ("id", "token", "source", "result")
+    move = sa.select(alike("record", _MOVE, apart=apart)).cte("move")
+    moved = _moved(tables, instants, move, with_followers=False)
+    answer = sa.select(_text(moved.c.id), moved.c.token, instants.expression)
+    return answer.add_cte(_count_moves(tables, moved))
+
+
+def _moved(tables: Tables, instants: Instants, move: sa.CTE, *, with_followers: bool) -> sa.CTE:
     jobs = tables.jobs
     now = instants.expression
-    move = sa.select(
-        record_set(
-            "record",
-            id=JobIdColumn,
-            token=sa.BigInteger,
-            source=sa.Text,
-            target=sa.Text,
-            final=sa.Boolean,
-            restarts=sa.Boolean,
-            attempt=sa.Integer,
-            max_attempts=sa.Integer,
-            stalled_count=sa.Integer,
-            run_after=sa.Double,
-            result=sa.Text,
-            error=sa.Text,
-            cancel_reason=sa.Text,
-            own_retention=sa.Boolean,
-            remove_after=sa.Double,
-            keep_newest=sa.Integer,
-            outcome=sa.Text,
-            number=sa.Integer,
-            worker_id=sa.Text,
-            started_at=postgresql.TIMESTAMP(timezone=True),
-            finished_at=postgresql.TIMESTAMP(timezone=True),
-            attempt_error=sa.Text,
-        )
-    ).cte("move")
 
     def unless_restart(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
         return sa.case((move.c.restarts, sa.null()), else_=column)
 
-    moved = (
+    return (
         sa.update(jobs)
         # Rows by primary key; state and token compared with columns, never with constants: a
         # constant state lets the planner choose the partial index of that state, which it may
@@ -209,40 +249,32 @@ def apply_transitions(
         .returning(jobs.c.queue, *move.c)
         .cte("moved")
     )
-    recorded = (
-        sa.insert(tables.attempts)
-        .from_select(
-            [
-                "job_id",
-                "token",
-                "number",
-                "worker_id",
-                "started_at",
-                "finished_at",
-                "outcome",
-                "error",
-            ],
-            sa.select(
-                moved.c.id,
-                moved.c.token,
-                moved.c.number,
-                moved.c.worker_id,
-                moved.c.started_at,
-                sa.func.coalesce(moved.c.finished_at, now),
-                moved.c.outcome,
-                moved.c.attempt_error,
-            ).where(moved.c.outcome.is_not(None)),
-        )
-        .cte("recorded")
-    )
+
+
+def _recorded(tables: Tables, instants: Instants, moved: sa.CTE) -> sa.CTE:
+    """Adds the runs that the moves have ended to the list of attempts."""
+    written: dict[str, Any] = {
+        "job_id": moved.c.id,
+        "token": moved.c.token,
+        "number": moved.c.number,
+        "worker_id": moved.c.worker_id,
+        "started_at": moved.c.started_at,
+        "finished_at": sa.func.coalesce(moved.c.finished_at, instants.expression),
+        "outcome": moved.c.outcome,
+        "error": moved.c.attempt_error,
+    }
+    ended = sa.select(*written.values()).where(moved.c.outcome.is_not(None))
+    return sa.insert(tables.attempts).from_select(list(written), ended).cte("recorded")
+
+
+def _count_moves(tables: Tables, moved: sa.CTE) -> sa.CTE:
     left = sa.select(moved.c.queue, moved.c.source.label("state"), -sa.func.count()).group_by(
         moved.c.queue, moved.c.source
     )
     reached = sa.select(moved.c.queue, moved.c.target, sa.func.count()).group_by(
         moved.c.queue, moved.c.target
     )
-    counted = _count(tables, sa.union_all(left, reached))
-    return sa.select(moved.c.id, moved.c.token, now).add_cte(recorded, counted)
+    return _count(tables, sa.union_all(left, reached))
 
 
 def unblock_followers(tables: Tables, instants: Instants) -> sa.Select[Any]:
@@ -281,7 +313,9 @@ def extend_locks(tables: Tables, instants: Instants) -> sa.UpdateBase:
             jobs.c.state == lock.c.state,
         )
         .values(locked_until=instants.later(sa.bindparam("lock_seconds", type_=sa.Double)))
-        .returning(jobs.c.id, jobs.c.lock_token, jobs.c.cancel_requested, jobs.c.cancel_reason)
+        .returning(
+            _text(jobs.c.id), jobs.c.lock_token, jobs.c.cancel_requested, jobs.c.cancel_reason
+        )
     )
 
 
@@ -326,6 +360,10 @@ def _count(tables: Tables, changes: sa.Select[Any] | sa.CompoundSelect[Any]) -> 
         .from_select(["queue", "state", "change"], changes)
         .cte("counted")
     )
+
+
+def _text(job_id: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    return sa.cast(job_id, sa.Text)
 
 
 def _array(select: sa.Select[Any]) -> sa.ColumnElement[Any]:

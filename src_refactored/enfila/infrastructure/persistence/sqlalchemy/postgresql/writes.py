@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -17,15 +18,20 @@ from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
-from enfila.infrastructure.persistence.sqlalchemy.instants import Instants, seconds
+from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
-from enfila.infrastructure.persistence.sqlalchemy.mapping import error_text, job_of
-from enfila.infrastructure.persistence.sqlalchemy.postgresql import statements
-from enfila.infrastructure.persistence.sqlalchemy.postgresql.additions import additions
+from enfila.infrastructure.persistence.sqlalchemy.mapping import claimed_job_of
+from enfila.infrastructure.persistence.sqlalchemy.postgresql import (
+    additions,
+    moves,
+    statements,
+)
+from enfila.infrastructure.persistence.sqlalchemy.postgresql.hot_statement import HotStatement
 from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import rows_parameter
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 
+_Addition = tuple[HotStatement, dict[str, Any]]
 _Places = dict[JobId, tuple[int, datetime]]
 """Position and creation of stored jobs."""
 
@@ -48,7 +54,7 @@ class PostgresJobWrites(JobWrites):
     def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
         """See `JobWrites.add`."""
         if len(jobs) <= self.most_added_in_one_statement:
-            return _added(jobs, self._insert(connection, jobs, additions(jobs)))
+            return _added(jobs, self._insert(connection, jobs, self._addition(jobs)))
         return self._add_in_chunks(connection, jobs)
 
     def _add_in_chunks(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
@@ -56,21 +62,29 @@ class PostgresJobWrites(JobWrites):
         size = self.most_added_in_one_statement
         chunks = [jobs[start : start + size] for start in range(0, len(jobs), size)]
         with ThreadPoolExecutor(1, thread_name_prefix="enfila-bulk") as beside:
-            texts = beside.map(additions, chunks)
+            prepared = beside.map(self._addition, chunks)
             try:
                 stored = [
-                    beside.submit(_added, chunk, self._insert(connection, chunk, rows))
-                    for chunk, rows in zip(chunks, texts, strict=True)
+                    beside.submit(_added, chunk, self._insert(connection, chunk, addition))
+                    for chunk, addition in zip(chunks, prepared, strict=True)
                 ]
             except BaseException:
                 beside.shutdown(cancel_futures=True)
                 raise
             return [job for chunk in stored for job in chunk.result()]
 
-    def _insert(self, connection: sa.Connection, jobs: Sequence[Job], rows: str) -> _Places:
-        """Inserts jobs, written as `rows`; where each of them is stored."""
-        result = connection.execute(self._add, {"rows": rows, **self._instants.parameters()})
-        places = {row[0]: (row[1], row[2]) for row in result.all()}
+    def _addition(self, jobs: Sequence[Job]) -> _Addition:
+        if additions.are_alike(jobs):
+            return self._add_alike, additions.alike_additions(jobs)
+        return self._add, additions.additions(jobs)
+
+    def _insert(
+        self, connection: sa.Connection, jobs: Sequence[Job], addition: _Addition
+    ) -> _Places:
+        """Inserts jobs; where each of them is stored."""
+        statement, parameters = addition
+        rows = statement.rows(connection, parameters | self._instants.parameters())
+        places = {row[0]: (row[1], row[2]) for row in rows}
         if len(places) < len(jobs):
             places |= self._already_there(connection, [job.id for job in jobs])
         return places
@@ -91,11 +105,12 @@ class PostgresJobWrites(JobWrites):
             "lock_seconds": claim.lock_duration.total_seconds(),
             **self._instants.parameters(),
         }
-        statement = self._claim
-        if claim.names is not None:
-            statement = self._claim_by_name
+        if claim.names is None:
+            rows = self._claim.rows(connection, parameters)
+        else:
             parameters["names"] = sorted(claim.names)
-        claimed = [job_of(row) for row in connection.execute(statement, parameters).all()]
+            rows = connection.execute(self._claim_by_name, parameters).all()
+        claimed = [claimed_job_of(row, claim) for row in rows]
         # RETURNING promises no order.
         claimed.sort(key=_order)
         return claimed
@@ -104,14 +119,18 @@ class PostgresJobWrites(JobWrites):
         self, connection: sa.Connection, transitions: Sequence[Transition]
     ) -> list[datetime | None]:
         """See `JobWrites.apply`."""
-        written = self._moved(connection, self._apply, transitions)
+        if moves.are_alike(transitions):
+            statement, parameters = self._apply_alike, moves.alike_moves(transitions)
+        else:
+            statement, parameters = self._apply, moves.moves(transitions)
+        written = self._moved(connection, statement, parameters)
         return [written.get((transition.job_id, transition.token)) for transition in transitions]
 
     def apply_with_followers(
         self, connection: sa.Connection, transitions: Sequence[Transition]
     ) -> list[datetime | None]:
         """See `JobWrites.apply_with_followers`."""
-        written = self._moved(connection, self._apply_with_followers, transitions)
+        written = self._moved(connection, self._apply_with_followers, moves.moves(transitions))
         self._unblock(
             connection,
             [
@@ -123,18 +142,11 @@ class PostgresJobWrites(JobWrites):
         return [written.get((transition.job_id, transition.token)) for transition in transitions]
 
     def _moved(
-        self,
-        connection: sa.Connection,
-        statement: sa.Select[Any],
-        transitions: Sequence[Transition],
+        self, connection: sa.Connection, statement: HotStatement, parameters: dict[str, Any]
     ) -> dict[tuple[JobId, int], datetime]:
         """When each was written, by job and token: an old run may stand beside a newer one."""
-        records = [_record(transition) for transition in transitions]
-        records.sort(key=_id_of)
-        rows = connection.execute(
-            statement, {"rows": rows_parameter(records), **self._instants.parameters()}
-        )
-        return {(row[0], row[1]): row[2] for row in rows.all()}
+        rows = statement.rows(connection, parameters | self._instants.parameters())
+        return {(row[0], row[1]): row[2] for row in rows}
 
     def _unblock(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
         if ended:
@@ -149,9 +161,9 @@ class PostgresJobWrites(JobWrites):
         records = [
             {"id": lock.job_id, "token": lock.token, "state": JobState.ACTIVE} for lock in locks
         ]
-        records.sort(key=_id_of)
-        held = connection.execute(
-            self._extend,
+        records.sort(key=itemgetter("id"))
+        held = self._extend.rows(
+            connection,
             {
                 "rows": rows_parameter(records),
                 "lock_seconds": duration.total_seconds(),
@@ -171,7 +183,7 @@ class PostgresJobWrites(JobWrites):
             {"id": job_id, "token": token, "state": JobState.ACTIVE, "progress": progress}
             for (job_id, token), progress in latest.items()
         ]
-        records.sort(key=_id_of)
+        records.sort(key=itemgetter("id"))
         rows = connection.execute(self._progress, {"rows": rows_parameter(records)})
         held = {(row[0], row[1]) for row in rows}
         answers = [(report.job_id, report.token) in held for report in reports]
@@ -187,32 +199,44 @@ class PostgresJobWrites(JobWrites):
         return removed
 
     @cached_property
-    def _add(self) -> sa.Select[Any]:
-        return statements.add_jobs(self._tables, self._instants)
+    def _add(self) -> HotStatement:
+        return HotStatement(statements.add_jobs(self._tables, self._instants))
 
     @cached_property
-    def _claim(self) -> sa.Select[Any]:
-        return statements.claim_jobs(self._tables, self._instants, by_name=False)
+    def _add_alike(self) -> HotStatement:
+        return HotStatement(statements.add_alike(self._tables, self._instants))
+
+    @cached_property
+    def _claim(self) -> HotStatement:
+        return HotStatement(statements.claim_jobs(self._tables, self._instants, by_name=False))
 
     @cached_property
     def _claim_by_name(self) -> sa.Select[Any]:
         return statements.claim_jobs(self._tables, self._instants, by_name=True)
 
     @cached_property
-    def _apply(self) -> sa.Select[Any]:
-        return statements.apply_transitions(self._tables, self._instants, with_followers=False)
+    def _apply(self) -> HotStatement:
+        return HotStatement(
+            statements.apply_transitions(self._tables, self._instants, with_followers=False)
+        )
 
     @cached_property
-    def _apply_with_followers(self) -> sa.Select[Any]:
-        return statements.apply_transitions(self._tables, self._instants, with_followers=True)
+    def _apply_alike(self) -> HotStatement:
+        return HotStatement(statements.apply_alike(self._tables, self._instants))
+
+    @cached_property
+    def _apply_with_followers(self) -> HotStatement:
+        return HotStatement(
+            statements.apply_transitions(self._tables, self._instants, with_followers=True)
+        )
 
     @cached_property
     def _unblock_followers(self) -> sa.Select[Any]:
         return statements.unblock_followers(self._tables, self._instants)
 
     @cached_property
-    def _extend(self) -> sa.UpdateBase:
-        return statements.extend_locks(self._tables, self._instants)
+    def _extend(self) -> HotStatement:
+        return HotStatement(statements.extend_locks(self._tables, self._instants))
 
     @cached_property
     def _progress(self) -> sa.UpdateBase:
@@ -236,52 +260,3 @@ def _latest_progress(reports: Sequence[Report]) -> dict[tuple[JobId, int], str |
 
 def _order(job: Job) -> tuple[int, int]:
     return job.priority, job.position
-
-
-def _id_of(record: dict[str, Any]) -> str:
-    job_id: str = record["id"]
-    return job_id
-
-
-def _record(transition: Transition) -> dict[str, Any]:
-    """The transition as a record; what is left out is null."""
-    record: dict[str, Any] = {
-        "id": transition.job_id,
-        "token": transition.token,
-        "source": transition.source,
-        "target": transition.target,
-        "final": transition.target.is_final,
-        "restarts": transition.restarts,
-        "attempt": transition.attempt,
-        "max_attempts": transition.max_attempts,
-        "stalled_count": transition.stalled_count,
-        "own_retention": transition.retention is not None,
-    }
-    if transition.run_after is not None:
-        record["run_after"] = transition.run_after.total_seconds()
-    if transition.result is not None:
-        record["result"] = transition.result.text
-    if transition.error is not None:
-        record["error"] = error_text(transition.error)
-    if transition.cancel_reason is not None:
-        record["cancel_reason"] = transition.cancel_reason
-    if transition.retention is not None:
-        record["remove_after"] = seconds(transition.retention.age)
-        record["keep_newest"] = transition.retention.newest
-    if transition.record is not None:
-        record |= _run(transition)
-    return record
-
-
-def _run(transition: Transition) -> dict[str, Any]:
-    run = transition.record
-    if run is None:
-        return {}
-    return {
-        "outcome": run.outcome,
-        "number": run.number,
-        "worker_id": run.worker_id,
-        "started_at": None if run.started_at is None else run.started_at.isoformat(),
-        "finished_at": None if run.finished_at is None else run.finished_at.isoformat(),
-        "attempt_error": error_text(run.error),
-    }
