@@ -27,7 +27,7 @@ from enfila.core.domain.job.retention import RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import JsonDocument
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository, server_database
-from enfila.infrastructure.persistence.sqlalchemy.postgresql import hot_statement
+from enfila.infrastructure.persistence.sqlalchemy.question import HotStatement
 from tests.contract.building import FAILED, completed, lock_of, make_job
 
 QUEUE = "q"
@@ -74,14 +74,15 @@ def caught(prefix: str, into: list[Sent]) -> Iterator[None]:
         if prefix in statement:
             into.append((statement, parameters[0] if many else parameters))
 
-    def fetched(connection: Any, statement: str, values: tuple[Any, ...]) -> Any:
-        note(connection, None, statement, values, None, many=False)
-        return fetch(connection, statement, values)
+    def note_hot(hot: HotStatement, parameters: dict[str, Any], dialect: Any) -> Any:
+        statement, values = on_asyncpg(hot, parameters, dialect)
+        note(None, None, statement, values, None, many=False)
+        return statement, values
 
-    fetch = hot_statement._fetched  # noqa: SLF001 - what goes past SQLAlchemy's events
+    on_asyncpg = HotStatement.on_asyncpg  # it goes past SQLAlchemy's events
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hot_statement, "_fetched", fetched)
+        patch.setattr(HotStatement, "on_asyncpg", note_hot)
         yield
     sa.event.remove(sa.Engine, "before_cursor_execute", note)
 

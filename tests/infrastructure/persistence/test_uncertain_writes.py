@@ -41,22 +41,25 @@ class Wire:
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     wire = Wire()
-    for database in (FileDatabase, ServerDatabase):
+    writes: list[tuple[Any, str, Any]] = [
+        (FileDatabase, "write", FileDatabase.write),
+        (ServerDatabase, "write", ServerDatabase.write),
+        (ServerDatabase, "ask", ServerDatabase.ask),
+    ]
+    for database, name, write_it in writes:
 
-        async def write(
-            self: Any, work: Any, *, original: Any = database.write, **options: Any
-        ) -> Any:
+        async def write(self: Any, work: Any, *, original: Any = write_it) -> Any:
             lost = RepositoryUnavailable("database", "the line broke", uncertain=True)
             if wire.loses_requests:
                 wire.loses_requests -= 1
                 raise lost
-            answer = await original(self, work, **options)
+            answer = await original(self, work)
             if wire.loses_answers:
                 wire.loses_answers -= 1
                 raise lost
             return answer
 
-        monkeypatch.setattr(database, "write", write)
+        monkeypatch.setattr(database, name, write)
     return wire
 
 

@@ -17,7 +17,7 @@ class Access(ABC):
     _instants: Instants
 
     @abstractmethod
-    async def _write(self, work: Work[T], *, autocommit: bool = False) -> T:
+    async def _write(self, work: Work[T]) -> T:
         """As `Database.write`."""
 
     @abstractmethod

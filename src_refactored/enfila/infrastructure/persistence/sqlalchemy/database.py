@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
+from enfila.infrastructure.persistence.sqlalchemy.question import Question
+
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
 """SQL is written once, as plain functions of a connection."""
@@ -19,15 +21,16 @@ class Database(ABC):
     A caller who is cancelled never cuts a statement in the middle: the work goes on to its end.
 
     Raises:
-        RepositoryUnavailable: from `write` and `read`, in place of the driver's errors of outage.
+        RepositoryUnavailable: from all of them, in place of the driver's errors of outage.
     """
 
     @abstractmethod
-    async def write(self, work: Work[T], *, autocommit: bool = False) -> T:
-        """Runs `work` in one transaction, again if the database rolled it back for a conflict.
+    async def write(self, work: Work[T]) -> T:
+        """Runs `work` in one transaction, again if the database rolled it back for a conflict."""
 
-        With `autocommit` the `work` is a single statement, which is atomic without a transaction.
-        """
+    async def ask(self, question: Question[T]) -> T:
+        """Executes one statement that is atomic without a transaction."""
+        return await self.write(question.ask)
 
     @abstractmethod
     async def read(self, work: Work[T]) -> T:

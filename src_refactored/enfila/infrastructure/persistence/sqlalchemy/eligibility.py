@@ -30,18 +30,24 @@ _MOST_DUE_AT_ONCE: Final = 1_000
 
 
 class Eligibility:
-    """The conditions of a claim on `FROM_QUEUE` (and the parameter `names`), as parts of a query.
+    """The conditions of a claim on `FROM_QUEUE`, as parts of a query.
 
     Args:
         now: the instant of the claim, as an expression.
-        by_name: whether only jobs named in the parameter `names` are taken.
+        named: that a job's name is one of those that are taken; None for all.
     """
 
-    def __init__(self, tables: Tables, now: sa.ColumnElement[datetime], *, by_name: bool) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        now: sa.ColumnElement[datetime],
+        *,
+        named: sa.ColumnElement[bool] | None,
+    ) -> None:
         self._jobs = tables.jobs
         self._queues = tables.queues
         self._now = now
-        self._by_name = by_name
+        self._named = named
         self.order = (self._jobs.c.priority, self._jobs.c.position)
 
     def waiting(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -80,8 +86,8 @@ class Eligibility:
             ),
             sa.not_(paused),
         ]
-        if self._by_name:
-            conditions.append(jobs.c.name.in_(sa.bindparam("names", expanding=True, type_=sa.Text)))
+        if self._named is not None:
+            conditions.append(self._named)
         return conditions
 
 

@@ -70,9 +70,8 @@ class FileDatabase(Database):
         """The file; None when it lives in memory."""
         return None if self._in_memory else self._path
 
-    async def write(self, work: Work[T], *, autocommit: bool = False) -> T:
+    async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""
-        del autocommit  # a transaction costs no round trip here
         return await asyncio.shield(asyncio.wrap_future(self.submit(work)))
 
     async def read(self, work: Work[T]) -> T:

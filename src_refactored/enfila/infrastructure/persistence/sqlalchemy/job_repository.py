@@ -40,6 +40,7 @@ from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
 from enfila.infrastructure.persistence.sqlalchemy.migrations.upgrading import Upgrading
 from enfila.infrastructure.persistence.sqlalchemy.postgresql.writes import PostgresJobWrites
+from enfila.infrastructure.persistence.sqlalchemy.question import Question
 from enfila.infrastructure.persistence.sqlalchemy.queue_control import (
     SqlAlchemyQueueControl,
     SqlAlchemyWorkerRegistry,
@@ -162,10 +163,15 @@ class SqlAlchemyJobRepository(
         """See `IJobRepository.close`."""
         await self._database.close()
 
-    async def _write(self, work: Work[T], *, autocommit: bool = False) -> T:
+    async def _write(self, work: Work[T]) -> T:
         if not self._is_open:
             await self.open()
-        return await self._database.write(work, autocommit=autocommit)
+        return await self._database.write(work)
+
+    async def _ask(self, question: Question[T]) -> T:
+        if not self._is_open:
+            await self.open()
+        return await self._database.ask(question)
 
     async def _read(self, work: Work[T]) -> T:
         if not self._is_open:
@@ -179,11 +185,10 @@ class SqlAlchemyJobRepository(
         if not jobs:
             return []
         await self._register({job.queue for job in jobs} - self._known_queues)
-        plain = all(job.options.deduplication is None for job in jobs)
-        return await self._write(
-            lambda connection: self._add(connection, jobs),
-            autocommit=plain and len(jobs) <= self._writes.most_added_in_one_statement,
-        )
+        questions = self._writes.questions
+        if questions is not None and len(jobs) <= questions.most_added and _are_plain(jobs):
+            return [Added(job) for job in await self._ask(questions.add(jobs))]
+        return await self._write(lambda connection: self._add(connection, jobs))
 
     async def add_within(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
         """See `IJobRepository.add_within`."""
@@ -220,7 +225,7 @@ class SqlAlchemyJobRepository(
     def _add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
         if not jobs:
             return []
-        if all(job.options.deduplication is None for job in jobs):
+        if _are_plain(jobs):
             return [Added(job) for job in self._writes.add(connection, jobs)]
         return self._deduplicating.add(connection, jobs, self._instants.read(connection))
 
@@ -228,29 +233,30 @@ class SqlAlchemyJobRepository(
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `IJobRepository.claim`."""
-        return await self._write(
-            lambda connection: self._writes.claim(connection, claim),
-            autocommit=self._writes.is_one_statement,
-        )
+        if (questions := self._writes.questions) is not None:
+            return await self._ask(questions.claim(claim))
+        return await self._write(lambda connection: self._writes.claim(connection, claim))
 
     async def apply(self, transitions: Sequence[Transition]) -> list[datetime | None]:
         """See `IJobRepository.apply`."""
         if not transitions:
             return []
         try:
-            written = await self._write(
-                lambda connection: self._writes.apply(connection, transitions),
-                autocommit=self._writes.is_one_statement,
-            )
+            written = await self._applied(transitions)
         except RepositoryUnavailable as error:
             if error.uncertain:
                 self._uncertain.update(map(_key, transitions))
             raise
-        if None in written and self._writes.is_one_statement:
-            written = await self._with_followers(transitions, written)
         if self._uncertain:
             written = await self._with_earlier_writes(transitions, written)
         return written
+
+    async def _applied(self, transitions: Sequence[Transition]) -> list[datetime | None]:
+        questions = self._writes.questions
+        if questions is None:
+            return await self._write(lambda connection: self._writes.apply(connection, transitions))
+        written = await self._ask(questions.apply(transitions))
+        return await self._with_followers(transitions, written) if None in written else written
 
     async def _with_followers(
         self, transitions: Sequence[Transition], written: list[datetime | None]
@@ -294,9 +300,10 @@ class SqlAlchemyJobRepository(
         """See `IJobRepository.extend`."""
         if not locks:
             return []
+        if (questions := self._writes.questions) is not None:
+            return await self._ask(questions.extend(locks, duration))
         return await self._write(
-            lambda connection: self._writes.extend(connection, locks, duration),
-            autocommit=self._writes.is_one_statement,
+            lambda connection: self._writes.extend(connection, locks, duration)
         )
 
     async def report(self, reports: Sequence[Report]) -> list[bool]:
@@ -380,6 +387,11 @@ def _server_database(url: sa.URL, pool_size: int) -> Database:
     )
 
     return ServerDatabase(url, pool_size=pool_size)
+
+
+def _are_plain(jobs: Sequence[Job]) -> bool:
+    """Whether no key decides about them."""
+    return all(job.options.deduplication is None for job in jobs)
 
 
 def _key(transition: Transition) -> _Key:

@@ -18,18 +18,46 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.transition import Transition
+from enfila.infrastructure.persistence.sqlalchemy.question import Question
+
+
+class JobQuestions(ABC):
+    """The hot statements of `IJobRepository` where each of them is one.
+
+    Attributes:
+        most_added: how many jobs one statement may add.
+    """
+
+    most_added: ClassVar[int]
+
+    @abstractmethod
+    def add(self, jobs: Sequence[Job]) -> Question[list[Job]]:
+        """See `JobWrites.add`."""
+
+    @abstractmethod
+    def claim(self, claim: Claim) -> Question[list[Job]]:
+        """See `IJobRepository.claim`."""
+
+    @abstractmethod
+    def apply(self, transitions: Sequence[Transition]) -> Question[list[datetime | None]]:
+        """See `IJobRepository.apply`; leaves a job that others wait for as it is."""
+
+    @abstractmethod
+    def extend(self, locks: Sequence[Lock], duration: timedelta) -> Question[list[Extension]]:
+        """See `IJobRepository.extend`."""
 
 
 class JobWrites(ABC):
     """The hot statements of `IJobRepository`, whose docstrings are the contract of these too.
 
-    Each runs inside a transaction of the caller's. One that is a single statement
-    (`is_one_statement`) may run in autocommit instead, which saves two round trips; an addition is
-    one up to `most_added_in_one_statement`.
+    Each runs inside a transaction.
+
+    Attributes:
+        questions: the same as single statements, which need no transaction; None where the
+            database takes more than one.
     """
 
-    is_one_statement: ClassVar[bool]
-    most_added_in_one_statement: ClassVar[int] = 0
+    questions: JobQuestions | None = None
 
     @abstractmethod
     def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
@@ -52,7 +80,7 @@ class JobWrites(ABC):
     def apply_with_followers(
         self, connection: sa.Connection, transitions: Sequence[Transition]
     ) -> list[datetime | None]:
-        """As `apply`, and unblocks the jobs behind those that ended. Never in autocommit."""
+        """As `apply`, and unblocks the jobs behind those that ended."""
 
     @abstractmethod
     def extend(
@@ -62,11 +90,11 @@ class JobWrites(ABC):
 
     @abstractmethod
     def report(self, connection: sa.Connection, reports: Sequence[Report]) -> list[bool]:
-        """See `IJobRepository.report`. Never in autocommit."""
+        """See `IJobRepository.report`."""
 
     @abstractmethod
     def remove(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
         """Removes the jobs that `jobs` selects, with what belongs to them; their ids.
 
-        Rows that another transaction holds are left alone. Never in autocommit.
+        Rows that another transaction holds are left alone.
         """

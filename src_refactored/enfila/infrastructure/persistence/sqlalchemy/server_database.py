@@ -21,8 +21,10 @@ from enfila.infrastructure.persistence.sqlalchemy.driver_errors import (
     is_connection_lost,
     is_retryable,
     is_unsent,
+    sql_state,
     translated,
 )
+from enfila.infrastructure.persistence.sqlalchemy.question import Question
 from enfila.infrastructure.persistence.sqlalchemy.urls import check_words, shown
 
 T = TypeVar("T")
@@ -57,11 +59,19 @@ class ServerDatabase(Database):
         # Whatever is wrong with the URL shall be said now, not at first use.
         self._first_engine: sa.Engine | None = self._make_engine()
 
-    async def write(self, work: Work[T], *, autocommit: bool = False) -> T:
+    async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""
         home = await self._home()
-        attempt = home.in_autocommit if autocommit else home.in_transaction
-        return await home.tasks.run(self._retrying(attempt, work), name="enfila write")
+        return await home.tasks.run(self._retrying(home.in_transaction, work), name="enfila write")
+
+    async def ask(self, question: Question[T]) -> T:
+        """See `Database.ask`."""
+        home = await self._home()
+        if self._url.get_driver_name() == "asyncpg":
+            asking = self._retrying(home.past_sqlalchemy, question)
+        else:
+            asking = self._retrying(home.in_autocommit, question.ask)
+        return await home.tasks.run(asking, name="enfila ask")
 
     async def read(self, work: Work[T]) -> T:
         """See `Database.read`."""
@@ -114,15 +124,15 @@ class ServerDatabase(Database):
         event.listen(engine, "handle_error", _note_lost_connection)
         return engine
 
-    async def _retrying(self, attempt: Any, work: Work[T], *, is_write: bool = True) -> T:
+    async def _retrying(self, attempt: Any, work: Any, *, is_write: bool = True) -> Any:
         for tries_left in range(_MOST_TRIES - 1, -1, -1):
             progress = _Progress()
             try:
-                result: T = await attempt(work, progress)
+                result = await attempt(work, progress)
             except Exception as error:
                 uncertain = is_write and progress.may_be_committed and not is_unsent(error)
                 # A connection of the pool may have died since it was used last; a new one will do.
-                is_stale = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+                is_stale = _was_connection_lost(error)
                 if tries_left and (is_retryable(error) or (is_stale and not uncertain)):
                     await asyncio.sleep(random.uniform(0.001, 0.02))
                     continue
@@ -177,6 +187,27 @@ class _Home:
 
         return await greenlet_spawn(attempt)
 
+    async def past_sqlalchemy(self, question: Question[T], progress: _Progress) -> T:
+        """Executes it on asyncpg's own connection: a third of the time of a small statement."""
+        connection = self._take_fresh()
+        if connection is None:
+            connection = await greenlet_spawn(self._take)
+        try:
+            driver: Any = connection.connection.driver_connection
+            answer: T | Question[T] = question
+            while isinstance(answer, Question):
+                text, values = answer.statement.on_asyncpg(answer.parameters, connection.dialect)
+                progress.may_be_committed = True
+                answer = answer.read(await driver.fetch(text, *values))
+        except BaseException as error:
+            await greenlet_spawn(self._give_up, connection, error)
+            raise
+        if len(self._kept) < self._most_kept:
+            self._keep(connection)
+        else:
+            await greenlet_spawn(connection.close)
+        return answer
+
     async def in_transaction(self, work: Work[T], progress: _Progress) -> T:
         def attempt() -> T:
             try:
@@ -200,11 +231,20 @@ class _Home:
 
     # ── kept connections ─────────────────────────────────────────────────────────────────────
 
+    def _take_fresh(self) -> sa.Connection | None:
+        """One that was in use a moment ago, if there is one."""
+        if self._kept and time.monotonic() - self._kept[-1][1] < _IDLE_BEFORE_PING:
+            return self._kept.pop()[0]
+        return None
+
     def _take(self) -> sa.Connection:
+        connection = self._take_fresh()
+        if connection is not None:
+            return connection
         if not self._kept:
             return self._autocommit.connect()
-        connection, kept_since = self._kept.pop()
-        if time.monotonic() - kept_since < _IDLE_BEFORE_PING or _is_alive(connection):
+        connection, _ = self._kept.pop()
+        if _is_alive(connection):
             return connection
         connection.invalidate()
         connection.close()
@@ -217,9 +257,18 @@ class _Home:
         else:
             connection.close()
 
+    def _give_up(self, connection: sa.Connection, error: BaseException) -> None:
+        """What SQLAlchemy does after an error, for one that it does not see."""
+        driver: Any = connection.connection.driver_connection
+        # A statement that was not answered may still be under way.
+        if driver.is_closed() or is_connection_lost(error) or sql_state(error) is None:
+            connection.invalidate()
+            self._drop_kept()
+        connection.close()
+
     def _notice(self, error: BaseException) -> None:
         """What has happened to one connection may have happened to the others."""
-        if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        if _was_connection_lost(error):
             self._drop_kept()
 
     def _drop_kept(self) -> None:
@@ -233,6 +282,12 @@ class _Home:
         for connection, _ in kept:
             await greenlet_spawn(connection.close)
         await greenlet_spawn(self._autocommit.dispose)
+
+
+def _was_connection_lost(error: BaseException) -> bool:
+    if isinstance(error, exc.DBAPIError):
+        return error.connection_invalidated
+    return is_connection_lost(error)
 
 
 def _is_alive(connection: sa.Connection) -> bool:

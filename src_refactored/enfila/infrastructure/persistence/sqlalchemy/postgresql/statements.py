@@ -108,10 +108,21 @@ def _add(tables: Tables, instants: Instants, new: sa.FromClause) -> sa.Select[An
     return sa.select(_text(added.c.id), added.c.position, added.c.created_at).add_cte(counted)
 
 
+def find_places(tables: Tables) -> sa.Select[Any]:
+    """What `add_jobs` answers, of jobs that are stored."""
+    jobs = tables.jobs
+    return sa.select(_text(jobs.c.id), jobs.c.position, jobs.c.created_at).where(
+        jobs.c.id == sa.any_(sa.bindparam("ids", type_=ARRAY(JobIdColumn)))
+    )
+
+
 def claim_jobs(tables: Tables, instants: Instants, *, by_name: bool) -> sa.Select[Any]:
     """Locks the first eligible jobs of a queue; `claimed_columns` of each."""
     jobs = tables.jobs
-    eligibility = Eligibility(tables, instants.expression, by_name=by_name)
+    names = sa.any_(sa.bindparam("names", type_=ARRAY(sa.Text)))
+    eligibility = Eligibility(
+        tables, instants.expression, named=jobs.c.name == names if by_name else None
+    )
     columns = (jobs.c.id, jobs.c.priority, jobs.c.position, jobs.c.state)
     waiting = eligibility.waiting(*columns).with_for_update(skip_locked=True).cte("waiting")
     # Still delayed once it is locked; said in a way that no partial index offers itself.

@@ -52,7 +52,8 @@ def eligible_jobs(tables: Tables, *, by_name: bool) -> sa.Select[Any]:
     """The first `limit` eligible jobs of a queue in the order to run them; `job_columns`."""
     jobs = tables.jobs
     columns = job_columns(jobs)
-    eligibility = Eligibility(tables, _NOW, by_name=by_name)
+    names = sa.bindparam("names", expanding=True, type_=sa.Text)
+    eligibility = Eligibility(tables, _NOW, named=jobs.c.name.in_(names) if by_name else None)
     waiting = eligibility.waiting(*columns).subquery("waiting")
     is_due = jobs.c.id.in_(eligibility.due_ids())
     due = eligibility.due(*columns, of=is_due).subquery("due")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -39,8 +39,6 @@ class RowWiseJobWrites(JobWrites):
 
     It must run in a transaction that no other writer interrupts (SQLite: `BEGIN IMMEDIATE`).
     """
-
-    is_one_statement: ClassVar[bool] = False
 
     def __init__(self, tables: Tables, instants: Instants) -> None:
         self._tables = tables
