@@ -58,6 +58,13 @@ class Question(Generic[T]):
 
     def ask(self, connection: sa.Connection) -> T:
         """The answer, in the transaction of `connection`."""
-        rows = connection.execute(self.statement.statement, self.parameters).all()
-        answer = self.read(rows)
-        return answer.ask(connection) if isinstance(answer, Question) else answer
+        return answered(self.read(self.rows(connection)), connection)
+
+    def rows(self, connection: sa.Connection) -> Sequence[Row]:
+        """The rows of the answer, not read yet."""
+        return connection.execute(self.statement.statement, self.parameters).all()
+
+
+def answered(read: T | Question[T], connection: sa.Connection) -> T:
+    """What was read, once the questions that may follow from it are answered too."""
+    return read.ask(connection) if isinstance(read, Question) else read

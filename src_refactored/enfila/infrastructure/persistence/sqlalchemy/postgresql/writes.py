@@ -25,6 +25,7 @@ from enfila.infrastructure.persistence.sqlalchemy.postgresql import (
 )
 from enfila.infrastructure.persistence.sqlalchemy.postgresql.questions import PostgresJobQuestions
 from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import rows_parameter
+from enfila.infrastructure.persistence.sqlalchemy.question import answered
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 
 
@@ -40,7 +41,8 @@ class PostgresJobWrites(JobWrites):
     def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
         """See `JobWrites.add`.
 
-        What is to be sent is written while the server is busy with the chunk before.
+        What is to be sent is written, and what was answered is read, while the server is busy
+        with another chunk.
         """
         size = self._ask.most_added
         if len(jobs) <= size:
@@ -49,10 +51,14 @@ class PostgresJobWrites(JobWrites):
         with ThreadPoolExecutor(1, thread_name_prefix="enfila-bulk") as beside:
             questions = beside.map(self._ask.add, chunks)
             try:
-                return [job for question in questions for job in question.ask(connection)]
+                answers = [
+                    beside.submit(question.read, question.rows(connection))
+                    for question in questions
+                ]
             except BaseException:
                 beside.shutdown(cancel_futures=True)
                 raise
+        return [job for answer in answers for job in answered(answer.result(), connection)]
 
     def claim(self, connection: sa.Connection, claim: Claim) -> list[Job]:
         """See `JobWrites.claim`."""
