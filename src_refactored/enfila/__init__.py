@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from enfila.app import Enfila, migrate
+from enfila.core.application.job_types.declared_job import DeclaredJob
+from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
@@ -53,6 +55,7 @@ from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import JobState
+from enfila.core.domain.job_type import JobType, JobTypeInfo, RunStatistics
 from enfila.core.domain.queue import QueueCounts
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.queue.queue_service import QueueService
@@ -79,6 +82,7 @@ __all__ = [
     "Clock",
     "Conflict",
     "Container",
+    "DeclaredJob",
     "Deduplication",
     "DriverMissing",
     "Enfila",
@@ -96,6 +100,9 @@ __all__ = [
     "JobNotFound",
     "JobOptions",
     "JobState",
+    "JobType",
+    "JobTypeInfo",
+    "JobTypeRegistry",
     "LockLost",
     "MaintenanceOptions",
     "MoveNotAllowed",
@@ -111,6 +118,7 @@ __all__ = [
     "Retention",
     "RetentionPolicy",
     "Retry",
+    "RunStatistics",
     "SchemaMismatch",
     "Settings",
     "Snooze",
