@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from enfila.app import Enfila, migrate
 from enfila.core.application.job_types.declared_job import DeclaredJob
+from enfila.core.application.job_types.job_types import JobTypes
 from enfila.core.application.job_types.registry import JobTypeRegistry
+from enfila.core.application.job_types.served_queues import ServedQueues
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
@@ -34,6 +36,7 @@ from enfila.core.domain.errors import (
     InvalidSettings,
     JobNotCompleted,
     JobNotFound,
+    JobTypeNotFound,
     LockLost,
     MoveNotAllowed,
     NotFound,
@@ -102,7 +105,9 @@ __all__ = [
     "JobState",
     "JobType",
     "JobTypeInfo",
+    "JobTypeNotFound",
     "JobTypeRegistry",
+    "JobTypes",
     "LockLost",
     "MaintenanceOptions",
     "MoveNotAllowed",
@@ -120,6 +125,7 @@ __all__ = [
     "Retry",
     "RunStatistics",
     "SchemaMismatch",
+    "ServedQueues",
     "Settings",
     "Snooze",
     "SqlAlchemyJobRepository",

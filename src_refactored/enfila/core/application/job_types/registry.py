@@ -160,7 +160,7 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
         return self._types[name].signature.codec
 
     def _allowed(self, name: str) -> str:
-        [*near] = difflib.get_close_matches(name, self._types, n=1)
+        near = difflib.get_close_matches(name, self._types, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         shown = ", ".join(sorted(self._types)[:_MOST_SHOWN])
         more = len(self._types) - _MOST_SHOWN
