@@ -144,6 +144,35 @@ async def test_a_worker_without_work_is_refused(given: dict[str, Any], reason: s
 # ── on and off ───────────────────────────────────────────────────────────────────────────────
 
 
+async def test_a_disabled_type_waits_until_it_is_enabled(
+    url: str, named: Callable[[str], str]
+) -> None:
+    async with Enfila(url) as app:
+        on = app.job(named("on"), queue=named("q"))(lambda: "on")
+        off = app.job(named("off"), queue=named("q"))(lambda: "off")
+        async with app.worker(options=QUICK):
+            assert await (await off.enqueue()).result(timeout=20) == "off"
+            disabled = await app.job_types.disable(named("off"))
+            assert disabled.is_enabled is False
+            kept = await off.enqueue()
+            assert await (await on.enqueue()).result(timeout=20) == "on"
+            assert (await kept.refresh()).state is JobState.WAITING
+            enabled = await app.job_types.enable(named("off"))
+            assert enabled.is_enabled is True
+            assert await kept.result(timeout=20) == "off"
+
+
+async def test_an_idle_worker_hears_of_an_enabled_type_before_its_next_look() -> None:
+    async with Enfila("memory://") as app:
+        send = app.job("send")(lambda: "sent")
+        async with app.worker(options=WorkerOptions(poll_interval=3600)):
+            await (await send.enqueue()).wait(timeout=20)
+            await app.job_types.disable("send")
+            job = await send.enqueue()
+            await app.job_types.enable("send")
+            assert await job.result(timeout=20) == "sent"
+
+
 async def test_a_type_that_nobody_declared_is_reported_with_the_nearest() -> None:
     async with Enfila("memory://") as app:
         app.job("biz:pipeline")(lambda: None)

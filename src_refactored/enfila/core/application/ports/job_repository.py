@@ -142,7 +142,8 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, IJobTypeReposit
         - it is of the claim's queue, and that queue is not paused;
         - it is waiting, or delayed and due; its `run_at` is not in the future;
         - it was started before, or its `expires_at` is not over;
-        - its name is one of `claim.names`, when those are given;
+        - its name is one of `claim.names`, when those are given, and not that of a job type that
+          is disabled (without names, types are nobody's concern);
         - no other claim is taking it at this moment.
 
         Taken are the first by (priority, position). Each becomes active: token and attempt rise
