@@ -22,8 +22,9 @@ class Running(Protocol[P, A_co]):
 class Declaring(Protocol):
     """The decorator that declares a job type; `JobTypeRegistry.job` says what it takes.
 
-    Type checkers see through an active job that is the first parameter. mypy does not see what a
-    decorator makes of a class: there call it, `pipeline = types.job("pipeline")(Pipeline)`.
+    Type checkers see through an active job that is the first parameter. mypy makes `Any` of all if
+    `Any` stands in the signature, so write `ActiveJob[object]` there; and it does not see what a
+    decorator makes of a class: call it, `pipeline = types.job("pipeline")(Pipeline)`.
     """
 
     @overload

@@ -6,12 +6,12 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.ports.job_repository import CallersTransaction
 from enfila.core.application.queue.job_handle import JobHandle
-from enfila.core.application.queue.job_source import AnySource, JobSource, P, R
+from enfila.core.application.queue.job_source import JobSource, P, R
 from enfila.core.application.queue.new_job import NewJobLike
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.events import QUEUE_EVENTS
@@ -239,5 +239,4 @@ class AbstractQueue(Emitter, JobSource[P, R], ABC):
         await self.close()
 
 
-AnyQueue = AnySource
-"""What the parts of a worker know of its queue, which may be several."""
+AnyQueue = AbstractQueue[Any, Any]

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import assert_never, cast
 
 from enfila.core.application.emitter import Emitter
-from enfila.core.application.queue.abstract_queue import AnyQueue
+from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.worker.active_job import ActiveJob, RunDesk, SyncActiveJob
 from enfila.core.application.worker.interrupter import Interrupter
 from enfila.core.application.worker.outage import ErrorReport
@@ -64,7 +64,7 @@ class Execution:
 
     def __init__(
         self,
-        queue: AnyQueue,
+        queue: AnySource,
         worker: Emitter,
         processor: Processor,
         options: WorkerOptions,

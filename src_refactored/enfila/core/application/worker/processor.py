@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import PydanticUserError, TypeAdapter
 
-from enfila.core.application.queue.abstract_queue import AnyQueue
+from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.queue.payload_codec import Annotation, PayloadCodec
 from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
 from enfila.core.domain.errors import InvalidRequest, ProcessorMissing
@@ -77,7 +77,7 @@ class Processor:
         InvalidRequest: nothing that can be called with a job.
     """
 
-    def __init__(self, given: ProcessorLike[Any, Any], queue: AnyQueue) -> None:
+    def __init__(self, given: ProcessorLike[Any, Any], queue: AnySource) -> None:
         if isinstance(given, HandlerSource):
             self._handlers = dict(given.handlers())
             self._only = None
@@ -109,7 +109,7 @@ def _name(name: object) -> str:
     return name
 
 
-def _handler(function: object, queue: AnyQueue) -> Handler:
+def _handler(function: object, queue: AnySource) -> Handler:
     if not callable(function) or isinstance(function, type) or not _takes_one(function):
         raise InvalidRequest("processor", function, _ALLOWED)
     hint = _argument_hint(function)
@@ -163,7 +163,7 @@ def _is_or_of(hint: object, kind: type) -> bool:
     return hint is kind or typing.get_origin(hint) is kind
 
 
-def _payload_reader(hint: object, queue: AnyQueue) -> Callable[[Job], object]:
+def _payload_reader(hint: object, queue: AnySource) -> Callable[[Job], object]:
     if typing.get_origin(hint) in {ActiveJob, SyncActiveJob}:
         [kind] = typing.get_args(hint)
         if kind not in {Any, object} and not isinstance(kind, TypeVar) and _is_known(kind):
