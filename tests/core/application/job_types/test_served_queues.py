@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from enfila import (
+    ActiveJob,
     InvalidRequest,
     JobOptions,
     JobState,
@@ -19,6 +20,7 @@ from enfila import (
     WorkerOptions,
     WorkerService,
 )
+from enfila.core.application.ports.job_repository import Report
 from enfila.core.application.queue.job_handle import JobHandle
 from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.identity import new_worker_id
@@ -66,11 +68,11 @@ def serve(
 
 @pytest_asyncio.fixture
 async def work(serve: Serve, types: JobTypeRegistry) -> AsyncIterator[Callable[..., Any]]:
-    """Makes workers for all queues; keywords are options."""
+    """Makes workers for all queues, that look when they hear of a job; keywords are options."""
     async with AsyncExitStack() as stack:
 
         async def work(**options: Any) -> WorkerService[Any, Any]:
-            chosen = {"maintenance": None, "poll_interval": 5, **options}
+            chosen = {"maintenance": None, "poll_interval": 3600, **options}
             worker = WorkerService[Any, Any](serve(), types, WorkerOptions(**chosen))
             return await stack.enter_async_context(worker)
 
@@ -165,6 +167,66 @@ def test_a_worker_needs_a_queue(types: JobTypeRegistry, repository: UnreliableRe
         ServedQueues([], types, repository)
 
 
+async def test_the_next_due_job_of_any_queue_is_waited_for(
+    types: JobTypeRegistry, work: Callable[..., Any]
+) -> None:
+    first = types.job("a", queue="one")(lambda: None)
+    second = types.job("b", queue="two")(lambda: "soon")
+    await first.with_options(delay=3600).enqueue()
+    job = await second.with_options(delay=0.05).enqueue()
+    await work()
+    assert await job.result(SECONDS) == "soon"
+
+
+# ── what is told ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_each_queue_tells_of_its_own_jobs(
+    types: JobTypeRegistry, work: Callable[..., Any], queues: dict[str, Queue]
+) -> None:
+    heard: list[tuple[str, str]] = []
+    for name in ("job.active", "job.log", "job.completed"):
+        queues["two"].on(name, lambda event: heard.append((event.name, event.queue)))
+
+    async def talk(job: ActiveJob[object]) -> None:
+        await job.log(f"in {job.queue}")
+
+    jobs = [types.job(f"talk {name}", queue=name)(talk) for name in queues]
+    worker = await work()
+    worker.on("worker.job.processed", lambda event: heard.append((event.name, event.queue)))
+    for each in jobs:
+        await (await each.enqueue()).wait(SECONDS)
+    await worker.close()
+    assert [told for told in heard if told[1] == "two"] == [
+        ("job.active", "two"),
+        ("job.log", "two"),
+        ("job.completed", "two"),
+        ("worker.job.processed", "two"),
+    ]
+    assert [told for told in heard if told[1] != "two"] == [("worker.job.processed", "one")]
+
+
+async def test_a_log_line_that_was_stored_before_a_queue_failed_is_stored_once(
+    types: JobTypeRegistry, serve: Serve, queues: dict[str, Queue], monkeypatch: Any
+) -> None:
+    handles = [await types.job(n, queue=n)(lambda: None).enqueue() for n in ("one", "two")]
+    served = serve()
+    claimed = await fetch(served, types)
+    report, failures = queues["two"].report, [RuntimeError("away")]
+
+    async def fail_once(reports: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await report(reports)
+
+    monkeypatch.setattr(queues["two"], "report", fail_once)
+    said = [Report(job.id, job.token, job.attempt, lines=("hello",)) for job in claimed]
+    with pytest.raises(RuntimeError, match="away"):
+        await served.report(said)
+    assert await served.report(said) == [True, True]
+    assert [len(await handle.logs()) for handle in handles] == [1, 1]
+
+
 # ── settling ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -245,6 +307,26 @@ async def test_a_limited_type_is_not_starved_by_others(
     served = serve()
     taken = [names(await fetch(served, types, 2)) for _ in range(3)]
     assert [each.count("one/limited") for each in taken] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("notice", ["extend", "report"])
+async def test_a_job_that_was_lost_makes_room_again(
+    types: JobTypeRegistry, serve: Serve, queues: dict[str, Queue], notice: str
+) -> None:
+    limited = types.job("limited", queue="one", max_concurrency=1)(lambda: None)
+    for _ in range(2):
+        await limited.enqueue()
+    served = serve()
+    [job] = await fetch(served, types)
+    assert await fetch(served, types) == []
+    await queues["one"].mark_job_as_completed(job)
+    assert job.lock is not None
+    if notice == "extend":
+        [extension] = await served.extend_job_locks([job.lock], 30)
+        assert extension.is_held is False
+    else:
+        assert await served.report([Report(job.id, job.token, job.attempt)]) == [False]
+    assert len(await fetch(served, types)) == 1
 
 
 # ── what is written beside ───────────────────────────────────────────────────────────────────

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given, strategies as st
 from pydantic import BaseModel, Field
 
 from enfila import ActiveJob, InvalidRequest, JobTypeRegistry, ResultRefused, Retry, Snooze
+from enfila.core.application.job_types.signature import Signature
 
 
 class Colour(enum.Enum):
@@ -49,6 +51,30 @@ async def test_arguments_are_rebuilt_in_the_types_of_the_parameters(
 
     await ship.call_now(ORDER, Colour.RED, tags={"a"})
     assert seen == [ORDER, Colour.RED, {"a"}]
+
+
+def typed(
+    number: int, share: float, text: str, *, at: datetime, key: UUID, colours: list[Colour] | None
+) -> None: ...
+
+
+values = st.fixed_dictionaries(
+    {
+        "number": st.integers(),
+        "share": st.floats(allow_nan=False, allow_infinity=False),
+        "text": st.text(st.characters(codec="utf-8")),
+        "at": st.datetimes(timezones=st.just(UTC)),
+        "key": st.uuids(),
+        "colours": st.none() | st.lists(st.sampled_from(Colour)),
+    }
+)
+
+
+@given(values)
+def test_arguments_read_back_as_they_were_given(arguments: dict[str, Any]) -> None:
+    signature = Signature("typed", typed, is_method=False)
+    document = signature.codec.write_payload(signature.arguments((), arguments))
+    assert signature.codec.read_payload(document) == arguments
 
 
 async def test_json_is_as_good_as_the_values_that_it_stands_for(types: JobTypeRegistry) -> None:

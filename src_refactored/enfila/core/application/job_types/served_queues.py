@@ -44,8 +44,8 @@ class ServedQueues(JobSource[Any, Any]):
     and none starves another. A type with a `max_concurrency` is fetched by a statement of its own.
 
     The types are declared in the repository before the first fetch. What became of runs is counted
-    here and written with the worker's heartbeats and when it signs off; of a worker that is killed
-    the last heartbeat's worth of numbers is missing.
+    here and written with the worker's heartbeats and when it signs off. Of a worker that is killed
+    the last heartbeat's worth of numbers is missing; a write whose answer was lost may count twice.
 
     Args:
         queues: at least one, all on one database.
@@ -203,8 +203,10 @@ class ServedQueues(JobSource[Any, Any]):
 
     async def sign_off(self, worker_id: WorkerId) -> None:
         await self._tasks.wait()
-        await self._write_counts()
-        await self._queues[self._first].sign_off(worker_id)
+        try:
+            await self._write_counts()
+        finally:
+            await self._queues[self._first].sign_off(worker_id)
 
     async def _write_counts(self) -> None:
         if not (counted := self._tally.take()):
