@@ -61,13 +61,16 @@ class HeldJobs:
     def wishes(self, queues: Iterable[str], names: frozenset[str] | None) -> list[Wish]:
         """The claims that bring jobs of all types and no more of the limited ones than may be.
 
-        Each limited type has a claim of its own, and is taken from its own queue only.
+        Each limited type has a claim of its own, and is taken from its own queue only. Without
+        names there are no limits: nobody knows the types.
         """
         served = list(queues)
-        free = None if names is None else names - self._limited
-        wishes = [Wish(queue, free) for queue in served if free is None or free]
+        if names is None:
+            return [Wish(queue, None) for queue in served]
+        free = names - self._limited
+        wishes = [Wish(queue, free) for queue in served if free]
         for (queue, name), limit in self._limits.items():
             room = limit - self._counts[name]
-            if room > 0 and queue in served:
+            if room > 0 and queue in served and name in names:
                 wishes.append(Wish(queue, frozenset({name}), room))
         return wishes
