@@ -14,6 +14,7 @@ DEMO = EXAMPLES / "queue_usage_example.py"
 TRANSACTIONS = EXAMPLES / "transactional_enqueue.py"
 TESTING = EXAMPLES / "test_without_a_database.py"
 PROCESSES = EXAMPLES / "many_processes.py"
+JOB_TYPES = EXAMPLES / "job_types_example.py"
 
 SECONDS_FOR_A_DEMO = 20
 SECONDS_FOR_THE_OTHERS = 20
@@ -149,6 +150,34 @@ def test_jobs_come_and_go_with_an_async_session(
     url = ("--url", postgres_url)
     example = run(TRANSACTIONS, *url, environment=environment, timeout=SECONDS_FOR_THE_OTHERS)
     assert (example.returncode, example.stdout) == (0, TRUE_OF_TRANSACTIONS)
+
+
+# ── job types ────────────────────────────────────────────────────────────────────────────────
+
+TRUE_OF_JOB_TYPES = (
+    "✓ A test runs a type without a queue.",
+    "✓ One worker serves both queues, and results are rebuilt.",
+    "✓ A disabled type stays in line.",
+    "✓ And runs once it is enabled.",
+    "✓ Runs are counted, the failed ones too.",
+)
+
+
+def check_job_types(example: subprocess.CompletedProcess[str]) -> None:
+    assert example.returncode == 0, example.stdout
+    lines = example.stdout.splitlines()
+    assert [claim for claim in TRUE_OF_JOB_TYPES if claim not in lines] == []
+    assert "did you mean 'shop:confirm'?" in example.stdout
+
+
+def test_job_types_are_shown_on_a_file(environment: dict[str, str], tmp_path: Path) -> None:
+    check_job_types(run(JOB_TYPES, environment=environment, timeout=SECONDS_FOR_THE_OTHERS))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_job_types_are_shown_on_postgresql(environment: dict[str, str], postgres_url: str) -> None:
+    url = ("--url", postgres_url)
+    check_job_types(run(JOB_TYPES, *url, environment=environment, timeout=SECONDS_FOR_THE_OTHERS))
 
 
 # ── many processes ───────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,8 @@ EnfilaError
 │   ├── InvalidSettings       everything that is wrong in the environment, together
 │   └── DriverMissing         the database driver of a URL is not installed
 ├── NotFound                                                                   (a LookupError)
-│   └── JobNotFound
+│   ├── JobNotFound
+│   └── JobTypeNotFound
 ├── Conflict                  right input at the wrong moment
 │   ├── MoveNotAllowed        this job cannot make that move from where it is
 │   ├── StaleTransition       somebody else moved the job first
@@ -27,6 +28,7 @@ Each class carries its facts as fields and builds its own message.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -88,6 +90,17 @@ class JobNotFound(NotFound):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"job {job_id} does not exist (never added, or removed since)")
+
+
+class JobTypeNotFound(NotFound):
+    """No job type of this name was declared; it may have been removed."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.name = name
+        self.known = tuple(known)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; perhaps {near[0]!r} is meant" if near else ""
+        super().__init__(f"no job type is named {name!r}{hint}")
 
 
 # ── right input at the wrong moment ──────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from enfila.core.application.periodic_loop import PeriodicLoop
-from enfila.core.application.queue.abstract_queue import AnyQueue
+from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.worker import WorkerInfo
@@ -27,7 +27,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        queue: AnyQueue,
+        queue: AnySource,
         worker_id: WorkerId,
         interval: timedelta,
         outages: OutageWatch,

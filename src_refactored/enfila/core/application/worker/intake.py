@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Final
 
 from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.queue.abstract_queue import AnyQueue
+from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.waiting import is_set_within
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.pace import Pace
@@ -47,7 +47,7 @@ class Intake:
 
     def __init__(
         self,
-        queue: AnyQueue,
+        queue: AnySource,
         held: HeldRuns,
         runners: Runners,
         settlement: Settlement,

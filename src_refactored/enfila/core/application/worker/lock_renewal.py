@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Final
 
 from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.queue.abstract_queue import AnyQueue
+from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.waiting import is_set_within
 from enfila.core.application.worker.interrupter import Interrupter
 from enfila.core.application.worker.outage import OutageWatch
@@ -34,7 +34,7 @@ class LockRenewal:
 
     def __init__(
         self,
-        queue: AnyQueue,
+        queue: AnySource,
         held: HeldRuns,
         options: WorkerOptions,
         outages: OutageWatch,

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Final, cast
 
 from enfila.core.application.emitter import Emitter
-from enfila.core.application.queue.abstract_queue import AnyQueue
+from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.application.waiting import is_set_within
 from enfila.core.application.worker.desk import WorkerDesk
@@ -43,7 +43,7 @@ class WorkerParts:
 
     def __init__(
         self,
-        queue: AnyQueue,
+        queue: AnySource,
         worker: Emitter,
         processor: Processor,
         options: WorkerOptions,

@@ -11,7 +11,7 @@ from typing import Final
 
 from enfila.core.application.group_commit import GroupCommit
 from enfila.core.application.ports.job_repository import Report
-from enfila.core.application.queue.abstract_queue import AnyQueue
+from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.run import Run, Stage
@@ -36,7 +36,7 @@ class ReportDesk:
 
     def __init__(
         self,
-        queue: AnyQueue,
+        queue: AnySource,
         outages: OutageWatch,
         *,
         on_lost: Callable[[Run], None],

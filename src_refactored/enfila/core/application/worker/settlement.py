@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from enfila.core.application.queue.abstract_queue import AnyQueue
+from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.waiting import is_set_within
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.run import HeldRuns, Run, Stage
@@ -40,7 +40,7 @@ class Settlement:
 
     def __init__(
         self,
-        queue: AnyQueue,
+        queue: AnySource,
         held: HeldRuns,
         outages: OutageWatch,
         *,

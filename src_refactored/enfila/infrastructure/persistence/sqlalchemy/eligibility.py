@@ -34,7 +34,8 @@ class Eligibility:
 
     Args:
         now: the instant of the claim, as an expression.
-        named: that a job's name is one of those that are taken; None for all.
+        named: that a job's name is one of those that are taken, which leaves out those of
+            disabled types; None for all.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Eligibility:
     ) -> None:
         self._jobs = tables.jobs
         self._queues = tables.queues
+        self._types = tables.job_types
         self._now = now
         self._named = named
         self.order = (self._jobs.c.priority, self._jobs.c.position)
@@ -87,7 +89,10 @@ class Eligibility:
             sa.not_(paused),
         ]
         if self._named is not None:
-            conditions.append(self._named)
+            types = self._types
+            disabled = sa.select(types.c.name).where(sa.not_(types.c.enabled))
+            # Asked once for a claim, not once for a row: the table is small.
+            conditions += [self._named, jobs.c.name.not_in(disabled)]
         return conditions
 
 
