@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from enfila.core.application.ports.job_repository import Added, IJobRepository
-from enfila.core.application.ports.wake_up import Hint
+from enfila.core.application.ports.wake_up import Hint, Notice
 from enfila.core.application.queue.new_job import NewJob
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest, RepositoryUnavailable
 from enfila.core.domain.job.deduplication import Deduplication
@@ -182,13 +182,13 @@ class CountingRepository(InMemoryJobRepository):
         self.may_write.set()
         self.is_writing = asyncio.Event()
 
-    async def add(self, jobs: Sequence[Job]) -> list[Added]:
+    async def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> list[Added]:
         self.writes.append(len(jobs))
         self.is_writing.set()
         await self.may_write.wait()
         if self.error is not None:
             raise self.error
-        return await super().add(jobs)
+        return await super().add(jobs, notice)
 
 
 @pytest.fixture

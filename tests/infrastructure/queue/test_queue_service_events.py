@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from enfila.core.application.ports.job_repository import Added, IJobRepository
+from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.events import QUEUE_EVENTS, JobAdded, JobCompleted, QueueDrained
 from enfila.core.domain.job.failure import JobError
@@ -137,8 +138,8 @@ class SlowAnswers(InMemoryJobRepository):
         super().__init__(clock)
         self.may_answer = asyncio.Event()
 
-    async def add(self, jobs: Sequence[Job]) -> list[Added]:
-        added = await super().add(jobs)
+    async def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> list[Added]:
+        added = await super().add(jobs, notice)
         await self.may_answer.wait()
         return added
 

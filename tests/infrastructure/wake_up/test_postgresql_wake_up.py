@@ -14,8 +14,12 @@ import pytest
 import sqlalchemy as sa
 
 from enfila.core.application.ports.wake_up import Hint
+from enfila.core.application.system_clock import SystemClock
+from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
+from enfila.infrastructure.wake_up import postgresql_wake_up
 from enfila.infrastructure.wake_up.postgresql_wake_up import PostgresWakeUp
 from tests.contract.adapters import server_url
+from tests.contract.building import make_job
 
 Open = Callable[..., Awaitable[PostgresWakeUp]]
 pytestmark = pytest.mark.parametrize(
@@ -187,6 +191,66 @@ async def test_a_thousand_hints_in_a_row_are_no_more_than_one_in_5_ms(
     took = time.monotonic() - began
     one.hint("last", Hint.JOBS)
     assert await asyncio.to_thread(notified, server, until="last") <= took / 0.005 + 2
+
+
+# ── with a commit ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def repository(url: sa.URL) -> AsyncIterator[SqlAlchemyJobRepository]:
+    repository = SqlAlchemyJobRepository(url.render_as_string(hide_password=False))
+    yield repository
+    await repository.close()
+
+
+async def test_an_addition_carries_the_hint_and_it_is_not_sent_again(
+    connected: Open, server: psycopg.Connection, repository: SqlAlchemyJobRepository
+) -> None:
+    one, other = await connected(), await connected()
+    server.execute(f"listen {channel_of(one)}")
+    event = other.listen("q", Hint.JOBS)
+    notice = one.notice("q", Hint.JOBS)
+    assert notice is not None
+    await repository.add(
+        [make_job(f"q-{uuid4().hex}", clock=SystemClock()) for _ in range(3)], notice
+    )
+    assert notice.is_sent
+    assert await is_set(event)
+    own = one.listen("q", Hint.JOBS)
+    one.hint("q", Hint.JOBS, notice)
+    assert own.is_set()
+    one.hint("last", Hint.JOBS)
+    assert await asyncio.to_thread(notified, server, until="last") == 2
+
+
+async def test_an_addition_without_a_notice_sends_nothing(
+    connected: Open, server: psycopg.Connection, repository: SqlAlchemyJobRepository
+) -> None:
+    one = await connected()
+    server.execute(f"listen {channel_of(one)}")
+    await repository.add([make_job(f"q-{uuid4().hex}", clock=SystemClock())])
+    one.hint("last", Hint.JOBS)
+    assert await asyncio.to_thread(notified, server, until="last") == 1
+
+
+async def test_a_notice_that_was_not_sent_is_made_good_by_the_hint(connected: Open) -> None:
+    one, other = await connected(), await connected()
+    event = other.listen("q", Hint.JOBS)
+    one.hint("q", Hint.JOBS, one.notice("q", Hint.JOBS))
+    assert await is_set(event)
+
+
+async def test_there_is_no_notice_without_a_connection_or_right_after_another(
+    connected: Open, url: sa.URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_wake_up, "_SECONDS_BETWEEN_NOTIFICATIONS", 10)
+    assert PostgresWakeUp(url, ".unopened_").notice("q", Hint.JOBS) is None
+    one = await connected()
+    notice = one.notice("q", Hint.JOBS)
+    assert notice is not None
+    notice.is_sent = True
+    one.hint("q", Hint.JOBS, notice)
+    assert one.notice("q", Hint.JOBS) is None
 
 
 # ── bad days ─────────────────────────────────────────────────────────────────────────────────

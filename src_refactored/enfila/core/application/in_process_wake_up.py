@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from enfila.core.application.ports.wake_up import Hint, WakeUp
+from enfila.core.application.ports.wake_up import Hint, Notice, WakeUp
 
 
 class InProcessWakeUp(WakeUp):
@@ -20,7 +20,8 @@ class InProcessWakeUp(WakeUp):
         self._listeners: dict[tuple[str, Hint], dict[asyncio.Event, asyncio.AbstractEventLoop]] = {}
         self._lock = threading.Lock()
 
-    def hint(self, queue: str, hint: Hint) -> None:
+    def hint(self, queue: str, hint: Hint, notice: Notice | None = None) -> None:
+        del notice
         self.arrived(queue, hint)
 
     def arrived(self, queue: str, hint: Hint) -> None:

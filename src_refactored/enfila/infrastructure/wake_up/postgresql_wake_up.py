@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy.engine import URL
 
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
-from enfila.core.application.ports.wake_up import Hint
+from enfila.core.application.ports.wake_up import Hint, Notice
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.application.waiting import is_set_within
 from enfila.infrastructure.wake_up.notification_line import NotificationLine, make_line
@@ -24,6 +24,8 @@ from enfila.infrastructure.wake_up.notification_line import NotificationLine, ma
 logger = logging.getLogger("enfila")
 
 _SECONDS_BETWEEN_NOTIFICATIONS: Final = 0.005
+_SECONDS_FOR_A_NOTICE: Final = 0.002
+"""A busy program adds again in this time, and the addition carries what is unsent."""
 _SHORTEST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 _SECONDS_FOR_THE_LAST: Final = 0.5
@@ -35,8 +37,9 @@ class PostgresWakeUp(InProcessWakeUp):
     """One connection that listens, and tells the others in as few notifications as possible.
 
     A notification takes a lock on the whole database while it commits. So hints are gathered: the
-    first is sent at once, what comes in the 5 ms after it goes as one. It is never sent inside
-    the transaction of a job. `Hint.SETTLED` is not sent at all: it would come with every
+    first is sent at once, what comes in the 5 ms after it goes as one. At that pace, and only in a
+    single statement, additions carry it themselves, which saves the worker a round trip and a
+    commit of waiting. `Hint.SETTLED` is not sent at all: it would come with every
     settlement, and those who wait for a result in another process poll.
 
     When the connection dies it is made anew, with growing pauses; then everybody is woken, since a
@@ -55,6 +58,7 @@ class PostgresWakeUp(InProcessWakeUp):
         self._tasks = OwnedTasks()
         self._line: NotificationLine | None = None
         self._unsent: set[tuple[str, Hint]] = set()
+        self._sent_at = float("-inf")
         self._something_to_send = asyncio.Event()
         self._all_sent = asyncio.Event()
         self._connected = asyncio.Event()
@@ -81,9 +85,21 @@ class PostgresWakeUp(InProcessWakeUp):
             _ = await is_set_within(self._all_sent, _SECONDS_FOR_THE_LAST)
         await self._tasks.cancel()
 
-    def hint(self, queue: str, hint: Hint) -> None:
+    def notice(self, queue: str, hint: Hint) -> Notice | None:
+        """See `WakeUp.notice`."""
+        if self._until_next() > 0 or not self._connected.is_set():
+            return None
+        [text] = self._payloads([(queue, hint)])
+        return Notice(self._channel, text)
+
+    def hint(self, queue: str, hint: Hint, notice: Notice | None = None) -> None:
         """See `WakeUp.hint`."""
         super().hint(queue, hint)
+        if notice is not None and notice.is_sent:
+            self._sent_at = monotonic()
+            # What was to be told of before is told of by this one too.
+            self._unsent.discard((queue, hint))
+            return
         if hint is Hint.SETTLED or self._loop is None or self._loop.is_closed():
             return
         if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - the documented one raises without a loop
@@ -103,13 +119,19 @@ class PostgresWakeUp(InProcessWakeUp):
         while True:
             await self._something_to_send.wait()
             await self._connected.wait()
+            if (pause := self._until_next()) > 0:
+                await asyncio.sleep(pause + _SECONDS_FOR_A_NOTICE)
             self._something_to_send.clear()
             hints, self._unsent = sorted(self._unsent), set()
             for payload in self._payloads(hints):
                 await self._send(payload)
+                self._sent_at = monotonic()
             if not self._unsent:
                 self._all_sent.set()
-            await asyncio.sleep(_SECONDS_BETWEEN_NOTIFICATIONS)
+
+    def _until_next(self) -> float:
+        """Seconds until another notification may be sent."""
+        return self._sent_at + _SECONDS_BETWEEN_NOTIFICATIONS - monotonic()
 
     def _payloads(self, hints: Iterable[tuple[str, Hint]]) -> Iterator[str]:
         """The hints in as few notifications as their lengths allow."""

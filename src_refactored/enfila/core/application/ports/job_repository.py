@@ -11,6 +11,7 @@ from typing import Any
 from enfila.core.application.ports.job_reader import IJobReader
 from enfila.core.application.ports.job_type_repository import IJobTypeRepository
 from enfila.core.application.ports.queue_control import IQueueControl, IWorkerRegistry
+from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
@@ -98,7 +99,7 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, IJobTypeReposit
     # ── adding ───────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    async def add(self, jobs: Sequence[Job]) -> list[Added]:
+    async def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> list[Added]:
         """Stores new jobs, all or none; the answers stand in the order of `jobs`.
 
         A job gets its position (its place among equals) in that order: behind all that were added
@@ -108,6 +109,8 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, IJobTypeReposit
 
         A job whose id is stored already is not added again, and is no duplicate: so a write whose
         answer never arrived can be repeated.
+
+        An adapter whose database carries notices may send `notice` with the commit.
         """
 
     @abstractmethod

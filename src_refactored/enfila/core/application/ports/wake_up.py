@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -18,6 +19,20 @@ class Hint(StrEnum):
     """A job may have become final."""
 
 
+@dataclass(slots=True)
+class Notice:
+    """A hint to other processes that a write may carry, so that it arrives with the commit.
+
+    Attributes:
+        channel, text: what is to be sent where.
+        is_sent: set by a repository that has sent it.
+    """
+
+    channel: str
+    text: str
+    is_sent: bool = False
+
+
 class WakeUp(ABC):
     """Carries hints between the processes that use one database.
 
@@ -26,11 +41,20 @@ class WakeUp(ABC):
     """
 
     @abstractmethod
-    def hint(self, queue: str, hint: Hint) -> None:
+    def hint(self, queue: str, hint: Hint, notice: Notice | None = None) -> None:
         """Tells every listener of `queue`, in this process at once, in others soon.
 
-        Never blocks, never fails, and is called after the commit that it tells of.
+        Never blocks, never fails, and is called after the commit that it tells of. If `notice` was
+        sent with that commit, the others know already.
         """
+
+    def notice(self, queue: str, hint: Hint) -> Notice | None:
+        """What a write that is about to begin may carry to the other processes.
+
+        None where hints travel in another way, or not so soon after the last.
+        """
+        del queue, hint
+        return None
 
     @abstractmethod
     def listen(self, queue: str, hint: Hint) -> asyncio.Event:

@@ -13,7 +13,7 @@ from enfila.core.application.ports.job_repository import (
     CallersTransaction,
     IJobRepository,
 )
-from enfila.core.application.ports.wake_up import Hint
+from enfila.core.application.ports.wake_up import Hint, Notice
 from enfila.core.application.queue.announcer import Place
 from enfila.core.application.queue.announcing import events_of_addition
 from enfila.core.application.queue.audience import Audience
@@ -102,10 +102,11 @@ class Adding:
         """Stores jobs, all or none."""
         if not jobs:
             return []
+        notice = self._audience.notice(Hint.JOBS)
         with self._audience.announcer.place(job.id for job in jobs) as place:
-            added = await self._repository.add(jobs)
+            added = await self._repository.add(jobs, *([notice] if notice else []))
             self._tell(added, place)
-        self._wake_workers()
+        self._wake_workers(notice)
         return added
 
     async def add_within(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
@@ -134,9 +135,9 @@ class Adding:
 
         self._repository.after_commit(transaction, lambda: self._defer(committed))
 
-    def _wake_workers(self) -> None:
+    def _wake_workers(self, notice: Notice | None = None) -> None:
         self._audience.drained.arm()
-        self._audience.hint(Hint.JOBS)
+        self._audience.hint(Hint.JOBS, notice)
 
     def _tell(self, added: Sequence[Added], place: Place) -> None:
         emitter = self._audience.emitter

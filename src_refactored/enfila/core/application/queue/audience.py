@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from enfila.core.application.emitter import Emitter
-from enfila.core.application.ports.wake_up import Hint
+from enfila.core.application.ports.wake_up import Hint, Notice
 from enfila.core.application.queue.announcer import Announcer
 from enfila.core.application.queue.drain_watch import DrainWatch
 from enfila.core.application.queue.holdings import Holdings
@@ -23,7 +23,8 @@ class Audience:
         waiter: callers who wait for a job to become final.
         holdings: the jobs that workers on this object hold.
         drained: tells when the last of the work is done.
-        hint: wakes workers and waiters, in this process and in others.
+        hint: wakes workers and waiters, in this process and in others; `WakeUp.hint`.
+        notice: what a write may carry for that; `WakeUp.notice`.
     """
 
     emitter: Emitter
@@ -31,4 +32,5 @@ class Audience:
     waiter: ResultWaiter
     holdings: Holdings
     drained: DrainWatch
-    hint: Callable[[Hint], None]
+    hint: Callable[..., None]
+    notice: Callable[[Hint], Notice | None]

@@ -123,5 +123,11 @@ def _audience(
         tasks=tasks,
     )
     return Audience(
-        emitter, Announcer(emitter), waiter, holdings, drained, partial(wake_up.hint, queue)
+        emitter,
+        Announcer(emitter),
+        waiter,
+        holdings,
+        drained,
+        partial(wake_up.hint, queue),
+        partial(wake_up.notice, queue),
     )

@@ -23,6 +23,8 @@ from enfila.core.domain.job.job import Job
 
 _CLAIMING: Final = "fetching jobs"
 _ASKING: Final = "asking for the next due job"
+_QUIET: Final = 0.01
+"""Seconds without a hint before it is asked when the next delayed job is due."""
 _SHORTEST_SLEEP: Final = 0.01
 _JITTER: Final = 0.1
 LONGEST_HOLD: Final = 1.0
@@ -187,7 +189,8 @@ class Intake:
     async def _sleep(self) -> None:
         if not self._runners.busy:
             self._pace.rest()
-        if not self._look.is_set():
+        # Under a light load another hint comes at once, and then the question would be for nothing.
+        if not await is_set_within(self._look, _QUIET):
             seconds = await self._until_next_look()
             if self._held.ready:
                 seconds = min(seconds, max(self._until_overdue(), 0))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NoReturn
 
 from enfila.core.application.ports.job_repository import Added, CallersTransaction, IJobRepository
+from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.deduplication import Decision, Deduplication, KeyHolder
 from enfila.core.domain.job.job import Job
@@ -20,7 +21,8 @@ class InMemoryAdding(IJobRepository):
 
     _store: Store
 
-    async def add(self, jobs: Sequence[Job]) -> list[Added]:
+    async def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> list[Added]:
+        del notice
         now = self._store.clock.now()
         return [self._add(self._numbered(job, now), now) for job in jobs]
 

@@ -18,6 +18,7 @@ from enfila.core.application.ports.job_repository import (
     IJobRepository,
     Report,
 )
+from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.duration import ZERO
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.job.identity import JobId, LockToken
@@ -187,14 +188,14 @@ class SqlAlchemyJobRepository(
 
     # ── adding ───────────────────────────────────────────────────────────────────────────────
 
-    async def add(self, jobs: Sequence[Job]) -> list[Added]:
+    async def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> list[Added]:
         """See `IJobRepository.add`."""
         if not jobs:
             return []
         await self._register({job.queue for job in jobs} - self._known_queues)
         questions = self._writes.questions
         if questions is not None and len(jobs) <= questions.most_added and _are_plain(jobs):
-            return [Added(job) for job in await self._ask(questions.add(jobs))]
+            return [Added(job) for job in await self._ask(questions.add(jobs, notice))]
         return await self._write(lambda connection: self._add(connection, jobs))
 
     async def add_within(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:

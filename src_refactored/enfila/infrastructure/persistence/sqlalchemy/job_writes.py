@@ -14,6 +14,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 
 from enfila.core.application.ports.job_repository import Claim, Report
+from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
@@ -31,8 +32,8 @@ class JobQuestions(ABC):
     most_added: ClassVar[int]
 
     @abstractmethod
-    def add(self, jobs: Sequence[Job]) -> Question[list[Job]]:
-        """See `JobWrites.add`."""
+    def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> Question[list[Job]]:
+        """See `JobWrites.add`; sends the notice with its commit."""
 
     @abstractmethod
     def claim(self, claim: Claim) -> Question[list[Job]]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from enfila.core.application.garbage import no_collection
 from enfila.core.application.ports.job_repository import Claim
+from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
@@ -40,7 +41,7 @@ class PostgresJobQuestions(JobQuestions):
         self._tables = tables
         self._instants = instants
 
-    def add(self, jobs: Sequence[Job]) -> Question[list[Job]]:
+    def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> Question[list[Job]]:
         """See `JobQuestions.add`."""
         if additions.are_alike(jobs):
             statement, parameters = self._add_alike, additions.alike_additions(jobs)
@@ -48,11 +49,15 @@ class PostgresJobQuestions(JobQuestions):
             statement, parameters = self._add, additions.additions(jobs)
 
         def read(rows: Sequence[Row]) -> list[Job] | Question[list[Job]]:
+            if notice is not None and rows:
+                notice.is_sent = True
             places = _places(rows)
             if len(places) < len(jobs):
                 return self._places_of(jobs)
             return _added(jobs, places)
 
+        parameters["channel"] = None if notice is None else notice.channel
+        parameters["text"] = None if notice is None else notice.text
         return Question(statement, parameters | self._instants.parameters(), read)
 
     def _places_of(self, jobs: Sequence[Job]) -> Question[list[Job]]:

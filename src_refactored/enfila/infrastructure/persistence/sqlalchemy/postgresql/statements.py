@@ -105,7 +105,16 @@ def _add(tables: Tables, instants: Instants, new: sa.FromClause) -> sa.Select[An
             added.c.queue, added.c.state
         ),
     )
-    return sa.select(_text(added.c.id), added.c.position, added.c.created_at).add_cte(counted)
+    return sa.select(_text(added.c.id), added.c.position, added.c.created_at, _notified()).add_cte(
+        counted
+    )
+
+
+def _notified() -> sa.ColumnElement[Any]:
+    """Sends a notification, once for the statement, unless its channel is null."""
+    channel = sa.bindparam("channel", type_=sa.Text)
+    sending = sa.func.pg_notify(channel, sa.bindparam("text", type_=sa.Text))
+    return sa.select(sa.cast(sending, sa.Text)).where(channel.is_not(None)).scalar_subquery()
 
 
 def find_places(tables: Tables) -> sa.Select[Any]:
