@@ -35,7 +35,7 @@ class GroupCommit(Generic[Item, Answer]):
         self._limit = limit
         self._name = name
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
-        self._tasks = OwnedTasks()
+        self._tasks = OwnedTasks(to_the_end=True)
         # Not `bool(self._tasks)`: a task that has ended is in there until its callbacks are called,
         # and a caller that its last answer woke may submit again before that.
         self._is_writing = False
@@ -58,8 +58,6 @@ class GroupCommit(Generic[Item, Answer]):
 
     async def _write_groups(self) -> None:
         try:
-            # One turn of the loop: callers that are ready at the same moment share the first group.
-            await asyncio.sleep(0)
             while self._waiting:
                 group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
                 await self._write_group(group)

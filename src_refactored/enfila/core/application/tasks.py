@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Coroutine
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+
+_run_to_the_end: Final[weakref.WeakSet[asyncio.Task[Any]]] = weakref.WeakSet()
+"""Tasks that nobody cancels."""
 
 
 class OwnedTasks:
@@ -15,10 +20,14 @@ class OwnedTasks:
 
     Unlike an `asyncio.TaskGroup` one task's error does not end the others: it stays with whoever
     awaits that task. `close` is what keeps a service from leaving anything behind.
+
+    Args:
+        to_the_end: nobody but the owner has its tasks, and it never cancels them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, to_the_end: bool = False) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._to_the_end = to_the_end
 
     def spawn(
         self, coroutine: Coroutine[Any, Any, T], *, name: str, context: Context | None = None
@@ -30,11 +39,21 @@ class OwnedTasks:
         task = asyncio.get_running_loop().create_task(coroutine, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self._to_the_end:
+            _run_to_the_end.add(task)
         return task
 
     async def run(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> T:
         """Runs a coroutine to its end even when the caller is cancelled while waiting for it."""
-        return await asyncio.shield(self.spawn(coroutine, name=name))
+        task = asyncio.current_task()
+        if task is None or task not in _run_to_the_end:
+            return await asyncio.shield(self.spawn(coroutine, name=name))
+        # A task inside a task that nobody cancels would only cost as much as a small statement.
+        self._tasks.add(task)
+        try:
+            return await coroutine
+        finally:
+            self._tasks.discard(task)
 
     async def wait(self) -> None:
         """Waits until all tasks are done, whatever became of them."""
