@@ -11,15 +11,15 @@ async def current() -> asyncio.Task[object] | None:
 
 async def test_what_runs_to_its_end_outlives_a_cancelled_caller() -> None:
     owner = OwnedTasks()
-    may_end, ended = asyncio.Event(), asyncio.Event()
+    begun, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def write() -> None:
+        begun.set()
         await may_end.wait()
         ended.set()
 
     caller = asyncio.create_task(owner.run(write(), name="write"))
-    while not len(owner):
-        await asyncio.sleep(0)
+    await begun.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
