@@ -5,34 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 
 from enfila.core.application.garbage import no_collection
 from enfila.core.domain.job.job import Job
+from enfila.infrastructure.persistence.sqlalchemy.alike import kind_of
 from enfila.infrastructure.persistence.sqlalchemy.instants import seconds
 from enfila.infrastructure.persistence.sqlalchemy.postgresql.record_set import alike_parameters
 
-# All that a record takes from a job besides its id and its payload.
-_kind_of = attrgetter(
-    "options",
-    "queue",
-    "name",
-    "state",
-    "priority",
-    "max_attempts",
-    "blocked_by",
-    "schedule_id",
-    "batch_id",
-    "tenant",
-)
 _quoted = json.encoder.encode_basestring_ascii
-
-
-def are_alike(jobs: Sequence[Job]) -> bool:
-    """Whether `statements.add_alike` can add them, which nearly all sets are for."""
-    kind = _kind_of(jobs[0])
-    return all(_kind_of(job) == kind for job in jobs)
 
 
 def alike_additions(jobs: Sequence[Job]) -> dict[str, Any]:
@@ -56,7 +37,7 @@ def additions(jobs: Sequence[Job]) -> dict[str, Any]:
     with no_collection():
         for job in jobs:
             # Options by identity: to hash them costs more than to write them.
-            kind = (id(job.options), *_kind_of(job)[1:])
+            kind = (id(job.options), *kind_of(job)[1:])
             rest = common.get(kind)
             if rest is None:
                 rest = common[kind] = _json_in_common(job)

@@ -16,6 +16,7 @@ from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
+from enfila.infrastructure.persistence.sqlalchemy.alike import are_alike
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobQuestions
 from enfila.infrastructure.persistence.sqlalchemy.mapping import claimed_job_of
@@ -43,7 +44,7 @@ class PostgresJobQuestions(JobQuestions):
 
     def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> Question[list[Job]]:
         """See `JobQuestions.add`."""
-        if additions.are_alike(jobs):
+        if are_alike(jobs):
             statement, parameters = self._add_alike, additions.alike_additions(jobs)
         else:
             statement, parameters = self._add, additions.additions(jobs)

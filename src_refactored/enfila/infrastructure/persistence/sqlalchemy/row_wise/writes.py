@@ -17,6 +17,7 @@ from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
+from enfila.infrastructure.persistence.sqlalchemy.alike import are_alike
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
@@ -55,10 +56,20 @@ class RowWiseJobWrites(JobWrites):
             for place, job in enumerate(jobs, first)
         ]
         new = stored
-        if self._add.execute(connection, [row_of(job) for job in stored]) < len(stored):
+        if self._insert(connection, stored) < len(stored):
             stored, new = self._told_apart(connection, stored)
         self._count(connection, Counter((job.queue, job.state.value) for job in new))
         return stored
+
+    def _insert(self, connection: sa.Connection, jobs: Sequence[Job]) -> int:
+        if not are_alike(jobs):
+            return self._add.execute(connection, [row_of(job) for job in jobs])
+        apart: dict[str, Sequence[Any]] = {
+            "id": [job.id for job in jobs],
+            "position": [job.position for job in jobs],
+            "payload": [job.document.text for job in jobs],
+        }
+        return self._add.execute_alike(connection, row_of(jobs[0]), apart)
 
     def _told_apart(
         self, connection: sa.Connection, jobs: Sequence[Job]
