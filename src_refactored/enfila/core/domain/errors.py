@@ -3,6 +3,7 @@
 EnfilaError
 ├── InvalidRequest            wrong input, refused before any write            (a ValueError)
 │   ├── InvalidSettings       everything that is wrong in the environment, together
+│   ├── UnknownTimeZone       this machine's time zone database has no such name
 │   └── DriverMissing         the database driver of a URL is not installed
 ├── NotFound                                                                   (a LookupError)
 │   └── JobNotFound
@@ -60,6 +61,20 @@ class InvalidSettings(InvalidRequest):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("settings", f"{len(problems)} wrong", "; ".join(problems))
+
+
+class UnknownTimeZone(InvalidRequest):
+    """A zone that this machine's database does not have: misspelt, or removed since."""
+
+    def __init__(self, name: object, nearest: str | None) -> None:
+        self.name = name
+        self.nearest = nearest
+        hint = "" if nearest is None else f"; did you mean {nearest!r}?"
+        super().__init__(
+            "time_zone",
+            name,
+            "give a name from this machine's time zone database, such as 'Europe/Berlin'" + hint,
+        )
 
 
 class DriverMissing(InvalidRequest):
