@@ -46,7 +46,8 @@ class CronField:
     def in_words(self) -> str:
         """What it takes, for messages."""
         words = f" or {self.names[0]}-{self.names[-1]}" if self.names else ""
-        return f"{self.lowest}-{self.highest}{words}"
+        last = " or L alone" if self.title == "day-of-month" else ""
+        return f"{self.lowest}-{self.highest}{words}{last}"
 
     def number(self, word: str) -> int | None:
         """The number that a word of this field stands for; None if it is none of its words."""
@@ -179,7 +180,7 @@ def _values(field: CronField, term: str, first: str, last: str | None, step: str
     if field is WEEKDAY and high == 0 and low > 0:
         high = _SUNDAY_LAST
     if high < low:
-        _refuse(field, term, f"give a range that rises, or two: {first}-{field.highest} and more")
+        _refuse(field, term, "give a range that rises; one over the end is two, 22-23,0-6")
     if high == low:
         # croniter reads `a-a` as the whole cycle.
         return str(low % _SUNDAY_LAST if field is WEEKDAY else low)

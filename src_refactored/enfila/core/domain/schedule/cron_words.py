@@ -84,7 +84,9 @@ def _day_of_month(term: str) -> str:
     if term == "l":
         return "the last day"
     values, _, step = term.partition("/")
-    words = f"day {values.replace('*', '1 to 31').replace('-', ' to ')}"
+    if values == "*":
+        return f"every {_ordinal(int(step))} day from the 1st"
+    words = f"day {values.replace('-', ' to ')}"
     return f"every {_ordinal(int(step))} of {words}" if step else words
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from enfila.core.domain.errors import UnknownTimeZone
 
 DEFAULT_ZONE: Final = "UTC"
+_LIKENESS: Final = 0.75
 
 
 def load_zone(name: str) -> ZoneInfo:
@@ -27,12 +28,11 @@ def load_zone(name: str) -> ZoneInfo:
 
 
 def _nearest(name: str) -> str | None:
-    """The known name most like this one, by letters whatever their case, or by its city alone."""
+    """The known name with the same city, else the one most like it; case does not count."""
     known = {each.lower(): each for each in sorted(available_timezones())}
     wanted = name.strip().replace(" ", "_").lower()
     cities = {each.rpartition("/")[2]: each for each in known}
-    if found := get_close_matches(wanted, known, n=1, cutoff=0.75):
-        return known[found[0]]
-    if found := get_close_matches(wanted.rpartition("/")[2], cities, n=1, cutoff=0.75):
-        return known[cities[found[0]]]
-    return None
+    if (city := wanted.rpartition("/")[2]) in cities:
+        return known[cities[city]]
+    found = get_close_matches(wanted, known, n=1, cutoff=_LIKENESS)
+    return known[found[0]] if found else None
