@@ -137,7 +137,18 @@ def test_ticks_rise(trigger: Trigger) -> None:
             lambda: trigger_from_document({"kind": "moon"}),
             r"trigger\.kind: 'moon' .* cron, interval",
         ),
-        (lambda: trigger_from_document({"kind": "cron"}), r"trigger: .* lacks 'expression'"),
+        (
+            lambda: trigger_from_document({"kind": "once", "at": "noon"}),
+            r"trigger: .* other values",
+        ),
+        (
+            lambda: trigger_from_document({"kind": "once", "at": 12}),
+            r"other values: .* must be str",
+        ),
+        (
+            lambda: trigger_from_document({"kind": "cron"}),
+            r"trigger: .* a trigger cron has 'expression'",
+        ),
     ],
 )
 def test_a_wrong_trigger_is_refused(make: Any, message: str) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import UnionType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ from enfila.core.domain.schedule.overlap import Overlap
 from enfila.core.domain.schedule.state import Owner
 from enfila.core.domain.schedule.target import Target
 from enfila.core.domain.schedule.time_zone import DEFAULT_ZONE, load_zone
-from enfila.core.domain.schedule.trigger import Trigger, trigger_from_document
+from enfila.core.domain.schedule.trigger import KINDS, Trigger, trigger_from_document
 
 LONGEST_SLUG: Final = 100
 LONGEST_DESCRIPTION: Final = 4_096
@@ -74,6 +75,11 @@ class ScheduleDefinition:
 
     def __post_init__(self) -> None:
         _check_slug(self.slug)
+        _check_kind("target", self.target, Target, "a Target")
+        _check_kind("trigger", self.trigger, Trigger, f"a trigger: {', '.join(KINDS)}")
+        _check_kind("misfire", self.misfire, Misfire, "a Misfire")
+        _check_kind("overlap", self.overlap, Overlap, f"an Overlap: {', '.join(Overlap)}")
+        _check_kind("owner", self.owner, Owner, f"an Owner: {', '.join(Owner)}")
         _check_text("name", self.name, LONGEST_NAME)
         _check_text("description", self.description, LONGEST_DESCRIPTION)
         _check_text("category", self.category, LONGEST_NAME)
@@ -163,6 +169,11 @@ def _check_slug(slug: str) -> None:
             "the first a letter or a digit"
         )
         raise InvalidRequest("slug", slug, allowed)
+
+
+def _check_kind(field_name: str, value: object, kind: type | UnionType, allowed: str) -> None:
+    if not isinstance(value, kind):
+        raise InvalidRequest(field_name, value, f"give {allowed}")
 
 
 def _check_text(field_name: str, value: str, longest: int) -> None:

@@ -58,13 +58,15 @@ def due_times(
     kept = newest[-most:]
     late = due.row(first, in_time, DropReason.TOO_LATE)
     passed_over = due.row(
-        in_time, kept[0] if kept else in_time, _reason(misfire.catch_up, most < misfire.cap)
+        in_time,
+        kept[0] if kept else in_time,
+        _reason(misfire.catch_up, is_short_of_runs=most < misfire.cap),
     )
     dropped = tuple(row for row in (late, passed_over) if row is not None)
     return DueTimes(kept, dropped[-1].last if dropped else None, dropped)
 
 
-def _reason(catch_up: CatchUp, is_short_of_runs: bool) -> DropReason:  # noqa: FBT001
+def _reason(catch_up: CatchUp, *, is_short_of_runs: bool) -> DropReason:
     if catch_up is CatchUp.LATEST:
         return DropReason.SUPERSEDED
     return DropReason.OUT_OF_RUNS if is_short_of_runs else DropReason.OVER_CAP

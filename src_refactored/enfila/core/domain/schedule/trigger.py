@@ -30,5 +30,9 @@ def trigger_from_document(stored: Mapping[str, Any]) -> Trigger:
         raise InvalidRequest("trigger.kind", kind, f"the kinds are {', '.join(KINDS)}")
     try:
         return KINDS[kind].from_document(stored)
-    except (KeyError, TypeError) as problem:
-        raise InvalidRequest("trigger", stored, f"a {kind} lacks {problem}") from None
+    except InvalidRequest:
+        raise
+    except KeyError as missing:
+        raise InvalidRequest("trigger", stored, f"a trigger {kind} has {missing}") from None
+    except (TypeError, ValueError) as problem:
+        raise InvalidRequest("trigger", stored, f"a {kind} has other values: {problem}") from None
