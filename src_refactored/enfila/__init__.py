@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from enfila.app import Enfila, migrate
+from enfila.core.application.job_types.declared_job import DeclaredJob
+from enfila.core.application.job_types.job_types import JobTypes
+from enfila.core.application.job_types.registry import JobTypeRegistry
+from enfila.core.application.job_types.served_queues import ServedQueues
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
@@ -32,6 +36,7 @@ from enfila.core.domain.errors import (
     InvalidSettings,
     JobNotCompleted,
     JobNotFound,
+    JobTypeNotFound,
     LockLost,
     MoveNotAllowed,
     NotFound,
@@ -53,6 +58,7 @@ from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import JobState
+from enfila.core.domain.job_type import JobType, JobTypeInfo, RunStatistics
 from enfila.core.domain.queue import QueueCounts
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.queue.queue_service import QueueService
@@ -79,6 +85,7 @@ __all__ = [
     "Clock",
     "Conflict",
     "Container",
+    "DeclaredJob",
     "Deduplication",
     "DriverMissing",
     "Enfila",
@@ -96,6 +103,11 @@ __all__ = [
     "JobNotFound",
     "JobOptions",
     "JobState",
+    "JobType",
+    "JobTypeInfo",
+    "JobTypeNotFound",
+    "JobTypeRegistry",
+    "JobTypes",
     "LockLost",
     "MaintenanceOptions",
     "MoveNotAllowed",
@@ -111,7 +123,9 @@ __all__ = [
     "Retention",
     "RetentionPolicy",
     "Retry",
+    "RunStatistics",
     "SchemaMismatch",
+    "ServedQueues",
     "Settings",
     "Snooze",
     "SqlAlchemyJobRepository",

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Iterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
+from enfila.core.application.job_types.job_types import JobTypes
+from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.abstract_queue import AbstractQueue
@@ -43,7 +45,12 @@ class Enfila:
         pool_size: connections kept to a server.
         synchronous: SQLite: FULL survives a power cut, NORMAL is faster.
         notify: whether PostgreSQL's NOTIFY wakes the workers of other processes.
-        container: brings its own adapters; the other arguments are then left out.
+        job_types: the job types of this program; None for a registry of its own.
+        container: brings its own adapters; the arguments above, up to `notify`, are then left out.
+
+    Attributes:
+        job: the decorator that declares a job type: `@app.job("email:welcome", queue="email")`;
+            see `JobTypeRegistry.job`.
 
     Raises:
         InvalidRequest: a wrong argument or setting.
@@ -61,6 +68,7 @@ class Enfila:
         pool_size: int | None = None,
         synchronous: str | None = None,
         notify: bool | None = None,
+        job_types: JobTypeRegistry | None = None,
         container: Container | None = None,
     ) -> None:
         given = {
@@ -80,11 +88,21 @@ class Enfila:
             )
         if clock is not None:
             self._container.clock.override(clock)
+        if job_types is not None:
+            self._container.job_type_registry.override(job_types)
+        self._types = self._container.job_type_registry()
+        self.job: Final = self._types.job
         self._repository = self._container.job_repository()
         self._queues: dict[str, AbstractQueue[Any, Any]] = {}
         self._workers: list[WorkerService[Any, Any]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
+        self._types.attach(self.queue)
+
+    @property
+    def job_types(self) -> JobTypes:
+        """The job types that are stored, with their statistics; switches them on and off."""
+        return self._container.job_types()
 
     @property
     def repository(self) -> IJobRepository:
@@ -107,6 +125,7 @@ class Enfila:
         """
         self._check_open()
         await self._repository.open()
+        await self.job_types.declare(self._types)
         await self._container.wake_up().open()
         self._loop = asyncio.get_running_loop()
         for queue in self._queues.values():
@@ -126,6 +145,7 @@ class Enfila:
         if self._is_closed:
             return
         self._is_closed = True
+        self._types.detach(self.queue)
         # Whatever goes wrong with one, the others are closed too.
         async with AsyncExitStack() as last_first:
             last_first.push_async_callback(self._repository.close)
@@ -228,23 +248,69 @@ class Enfila:
         self._queues[queue.name] = queue
         return queue
 
+    @overload
     def worker(
         self,
         queue: AbstractQueue[P, R] | str,
         processor: ProcessorLike[P, R],
         options: WorkerOptions | None = None,
-    ) -> WorkerService[P, R]:
-        """A worker for a queue; `async with worker:` or `await worker.run()` starts it.
+    ) -> WorkerService[P, R]: ...
+
+    @overload
+    def worker(
+        self,
+        queue: JobTypeRegistry | None = None,
+        *,
+        options: WorkerOptions | None = None,
+        queues: Iterable[str] | None = None,
+    ) -> WorkerService[Any, Any]: ...
+
+    def worker(
+        self,
+        queue: AbstractQueue[Any, Any] | JobTypeRegistry | str | None = None,
+        processor: ProcessorLike[Any, Any] | None = None,
+        options: WorkerOptions | None = None,
+        *,
+        queues: Iterable[str] | None = None,
+    ) -> WorkerService[Any, Any]:
+        """A worker; `async with worker:` or `await worker.run()` starts it.
+
+        `app.worker()` runs the job types of this app, from all the queues that they name.
 
         Args:
-            queue: the queue, or its name.
+            queue: the queue, or its name; or a registry of job types, if it is not the app's own.
             processor: an async or plain function of one argument, the job; or a mapping from job
-                names to such functions.
+                names to such functions; or a registry of job types.
             options: concurrency, locks, timeouts, and so on.
+            queues: for job types: the names of the queues to serve, which share the concurrency;
+                None for all that the types name.
+
+        Raises:
+            InvalidRequest: a wrong argument, or no job type is declared yet.
         """
         self._check_open()
+        if queue is None or isinstance(queue, JobTypeRegistry):
+            return self._worker_of_types(self._types if queue is None else queue, queues, options)
         served = self.queue(queue) if isinstance(queue, str) else queue
-        worker: WorkerService[P, R] = self._container.worker(served, processor, options)
+        if isinstance(processor, JobTypeRegistry):
+            return self._worker_of_types(processor, [served.name], options)
+        if processor is None:
+            raise InvalidRequest("processor", None, "give a function, a mapping or job types")
+        return self._keep(self._container.worker(served, processor, options))
+
+    def _worker_of_types(
+        self,
+        types: JobTypeRegistry,
+        queues: Iterable[str] | None,
+        options: WorkerOptions | None,
+    ) -> WorkerService[Any, Any]:
+        if isinstance(queues, str):
+            raise InvalidRequest("queues", queues, "give a list of names")
+        names = types.queues if queues is None else list(queues)
+        served = self._container.served_queues([self.queue(name) for name in names], types)
+        return self._keep(self._container.worker(served, types, options))
+
+    def _keep(self, worker: WorkerService[Any, Any]) -> WorkerService[Any, Any]:
         self._workers.append(worker)
         return worker
 

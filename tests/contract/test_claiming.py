@@ -10,6 +10,7 @@ import pytest
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.outcome import Snoozed
 from enfila.core.domain.job.state import JobState
+from enfila.core.domain.job_type import JobType
 from tests.contract.building import ALL_STATES, FAILED, Line, completed, ids
 from tests.contract.conftest import Connect
 
@@ -139,6 +140,33 @@ async def test_only_jobs_with_the_names_asked_for_are_taken(line: Line) -> None:
     assert ids(await line.claim(names=names)) == ids([second, third])
     assert await line.claim(names=names) == []
     assert len(await line.claim()) == 1
+
+
+async def test_a_claim_by_name_takes_no_job_of_a_disabled_type(line: Line) -> None:
+    on, off, unknown = (f"{name}-{line.queue}" for name in ("on", "off", "unknown"))
+    await line.repository.declare_job_types([JobType(name=on), JobType(name=off)])
+    await line.repository.set_job_type_enabled(off, enabled=False)
+    jobs = {name: await line.add(name) for name in (off, on, unknown)}
+    delayed = await line.add(off, delay=1)
+    line.clock.advance(2)
+    names = frozenset({on, off, unknown})
+    assert ids(await line.claim(names=names)) == ids([jobs[on], jobs[unknown]])
+    await line.repository.set_job_type_enabled(off, enabled=True)
+    assert ids(await line.claim(names=names)) == ids([jobs[off], delayed])
+
+
+async def test_a_type_that_is_declared_disabled_is_not_taken(line: Line) -> None:
+    name = f"off-{line.queue}"
+    await line.repository.declare_job_types([JobType(name=name, enabled=False)])
+    await line.add(name)
+    assert await line.claim(names=frozenset({name})) == []
+
+
+async def test_a_claim_without_names_takes_jobs_of_disabled_types_too(line: Line) -> None:
+    name = f"off-{line.queue}"
+    await line.repository.declare_job_types([JobType(name=name, enabled=False)])
+    job = await line.add(name)
+    assert ids(await line.claim()) == [job.id]
 
 
 async def test_jobs_with_other_names_do_not_use_up_the_limit(line: Line) -> None:

@@ -33,6 +33,7 @@ TABLES = {
     "counter_changes",
     "deduplications",
     "job_logs",
+    "job_types",
     "jobs",
     "position_counter",
     "queues",
@@ -52,8 +53,8 @@ class Installation:
     async def up(self) -> None:
         await self.database.write(self.upgrading.upgrade)
 
-    async def down(self) -> None:
-        await self.database.write(lambda connection: self.upgrading.downgrade(connection, "base"))
+    async def down(self, revision: str = "base") -> None:
+        await self.database.write(lambda connection: self.upgrading.downgrade(connection, revision))
 
 
 @pytest.fixture(params=["sqlite", POSTGRES])
@@ -218,6 +219,20 @@ async def test_up_down_and_up_again_with_jobs_in_the_tables(
     assert await add_and_count() == 3
 
 
+async def test_the_first_tables_are_brought_up_to_date_with_their_jobs(
+    installation: Installation, engine: sa.Engine, url: str, prefix: str, schema: str | None
+) -> None:
+    await installation.up()
+    newest = described(engine, prefix, schema)
+    repository = SqlAlchemyJobRepository(url, schema=schema, table_prefix=prefix)
+    await repository.add([make_job("q", clock=FrozenClock())])
+    await installation.down(upgrading.REVISIONS[0])
+    await repository.open()
+    assert described(engine, prefix, schema) == newest
+    assert (await repository.counts("q")).waiting == 1
+    await repository.close()
+
+
 async def test_a_migration_that_fails_leaves_nothing_behind(
     installation: Installation, engine: sa.Engine, prefix: str
 ) -> None:
@@ -226,12 +241,12 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
         None, prefix, sa.make_url(str(engine.url)), auto_migrate=True
     )
     with engine.begin() as connection:
-        connection.execute(sa.text(f"create table {prefix}workers (id int)"))
+        connection.execute(sa.text(f"create table {prefix}job_types (id int)"))
     with pytest.raises(sa.exc.DBAPIError, match="already exists"):
         await installation.up()
-    assert tables_of(engine, prefix) == {"workers"}
+    assert tables_of(engine, prefix) == {"job_types"}
     with engine.begin() as connection:
-        connection.execute(sa.text(f"drop table {prefix}workers"))
+        connection.execute(sa.text(f"drop table {prefix}job_types"))
 
 
 async def test_many_that_start_at_once_make_the_tables_once(
@@ -313,7 +328,7 @@ async def test_without_auto_migrate_an_empty_database_is_refused_with_what_to_do
     with pytest.raises(SchemaMismatch) as refused:
         await repository.open()
     assert str(refused.value) == (
-        "the database has schema none, this enfila needs 0001; "
+        f"the database has schema none, this enfila needs {upgrading.HEAD}; "
         "bring it up to date with `await enfila.migrate(url)` first"
     )
     with pytest.raises(SchemaMismatch):
@@ -327,15 +342,14 @@ async def test_without_auto_migrate_an_old_schema_is_refused(
     prefix: str,
     schema: str | None,
     installation: Installation,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await installation.up()
-    monkeypatch.setattr(upgrading, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(upgrading, "HEAD", "0002")
+    await installation.down("0001")
     repository = SqlAlchemyJobRepository(
         url, schema=schema, table_prefix=prefix, auto_migrate=False
     )
-    with pytest.raises(SchemaMismatch, match="has schema 0001, this enfila needs 0002; bring it"):
+    expected = f"has schema 0001, this enfila needs {upgrading.HEAD}; bring it"
+    with pytest.raises(SchemaMismatch, match=expected):
         await repository.open()
     await repository.close()
 
@@ -358,7 +372,7 @@ async def test_a_newer_schema_is_refused_and_left_as_it_is(
     )
     with pytest.raises(SchemaMismatch) as refused:
         await repository.open()
-    assert (refused.value.found, refused.value.expected) == ("9999", "0001")
+    assert (refused.value.found, refused.value.expected) == ("9999", upgrading.HEAD)
     assert "it is newer: update enfila in this process" in str(refused.value)
     await repository.close()
     assert await installation.database.read(installation.upgrading.version) == "9999"

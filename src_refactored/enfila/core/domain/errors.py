@@ -6,7 +6,8 @@ EnfilaError
 │   ├── UnknownTimeZone       this machine's time zone database has no such name
 │   └── DriverMissing         the database driver of a URL is not installed
 ├── NotFound                                                                   (a LookupError)
-│   └── JobNotFound
+│   ├── JobNotFound
+│   └── JobTypeNotFound
 ├── Conflict                  right input at the wrong moment
 │   ├── MoveNotAllowed        this job cannot make that move from where it is
 │   ├── StaleTransition       somebody else moved the job first
@@ -28,6 +29,7 @@ Each class carries its facts as fields and builds its own message.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -103,6 +105,17 @@ class JobNotFound(NotFound):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"job {job_id} does not exist (never added, or removed since)")
+
+
+class JobTypeNotFound(NotFound):
+    """No job type of this name was declared; it may have been removed."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.name = name
+        self.known = tuple(known)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; perhaps {near[0]!r} is meant" if near else ""
+        super().__init__(f"no job type is named {name!r}{hint}")
 
 
 # ── right input at the wrong moment ──────────────────────────────────────────────────────────

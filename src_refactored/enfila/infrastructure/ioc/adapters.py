@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
-from enfila.core.application.ports.wake_up import WakeUp
+from enfila.core.application.ports.wake_up import Hint, WakeUp
 from enfila.core.application.system_clock import SystemClock
 
 
@@ -47,6 +49,11 @@ def make_repository(
 def row_clock_of(clock: Clock) -> Clock | None:
     """The clock that rows are dated with: a clock of the user's, or None for the database's."""
     return None if isinstance(clock, SystemClock) else clock
+
+
+def hinter_of_jobs(wake_up: WakeUp) -> Callable[[str], None]:
+    """Tells the workers of a queue that there may be jobs."""
+    return partial(wake_up.hint, hint=Hint.JOBS)
 
 
 def make_wake_up(repository: IJobRepository, *, notify: bool) -> WakeUp:

@@ -6,12 +6,20 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
+from enfila.core.application.job_types.job_types import JobTypes
+from enfila.core.application.job_types.registry import JobTypeRegistry
+from enfila.core.application.job_types.served_queues import ServedQueues
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.worker.worker_service import WorkerService
-from enfila.infrastructure.ioc.adapters import make_repository, make_wake_up, row_clock_of
+from enfila.infrastructure.ioc.adapters import (
+    hinter_of_jobs,
+    make_repository,
+    make_wake_up,
+    row_clock_of,
+)
 from enfila.infrastructure.queue.queue_service import QueueService
 
 
@@ -25,6 +33,9 @@ class Container(containers.DeclarativeContainer):
         clock: the machine's; overridden, it also dates the rows (else a server's clock does).
         job_repository: one for the container's life.
         wake_up: what fits the repository.
+        job_type_registry: what this program declares; an app may bring its own.
+        job_types: looks at what is stored of job types, and switches them.
+        served_queues: `container.served_queues(queues, types)` is what one worker serves.
         queue: `container.queue("email", default_job_options=…)` makes a `QueueService`.
         worker: `container.worker(queue, processor, options)` makes a `WorkerService`.
     """
@@ -55,8 +66,19 @@ class Container(containers.DeclarativeContainer):
     wake_up: providers.Provider[WakeUp] = providers.Singleton(
         make_wake_up, job_repository, notify=config.notify
     )
+    job_type_registry = providers.Singleton(JobTypeRegistry)
+    job_types: providers.Provider[JobTypes] = providers.Factory(
+        JobTypes, job_repository, providers.Callable(hinter_of_jobs, wake_up)
+    )
+    served_queues: providers.Provider[ServedQueues] = providers.Factory(
+        ServedQueues, repository=job_repository
+    )
     queue: providers.Provider[QueueService[Any, Any]] = providers.Factory(
-        QueueService, repository=job_repository, wake_up=wake_up, clock=clock
+        QueueService,
+        repository=job_repository,
+        job_types=job_type_registry,
+        wake_up=wake_up,
+        clock=clock,
     )
     worker: providers.Provider[WorkerService[Any, Any]] = providers.Factory(
         WorkerService, clock=clock

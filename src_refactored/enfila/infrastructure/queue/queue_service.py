@@ -19,7 +19,7 @@ from enfila.core.application.ports.job_repository import (
     Report,
 )
 from enfila.core.application.ports.wake_up import Hint, WakeUp
-from enfila.core.application.queue.abstract_queue import AbstractQueue, P, R
+from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.checking import (
     checked_count,
     checked_final_state,
@@ -27,7 +27,9 @@ from enfila.core.application.queue.checking import (
     job_error,
 )
 from enfila.core.application.queue.desk import Desk
+from enfila.core.application.queue.job_catalog import JobCatalog
 from enfila.core.application.queue.job_handle import JobHandle
+from enfila.core.application.queue.job_source import P, R
 from enfila.core.application.queue.maintenance_options import MaintenanceOptions
 from enfila.core.application.queue.new_job import NewJob, NewJobLike, new_job
 from enfila.core.application.queue.payload_codec import Annotation, PayloadCodec
@@ -69,6 +71,8 @@ class QueueService(AbstractQueue[P, R]):
         retention: how long finished jobs are kept; None leaves it to the maintenance's options.
         payload_type: what pydantic's `TypeAdapter` takes; None for plain JSON.
         result_type: the same for results.
+        job_types: a registry; if it has types of this queue, only jobs of its types are added, with
+            payload, result and defaults as they say.
         wake_up: shared with the workers of this database; within this object when None.
         clock: for ids and events; the rows have the repository's.
         random: a number in [0, 1) for jitter.
@@ -87,6 +91,7 @@ class QueueService(AbstractQueue[P, R]):
         retention: RetentionPolicy | None = None,
         payload_type: Annotation = None,
         result_type: Annotation = None,
+        job_types: JobCatalog | None = None,
         wake_up: WakeUp | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = randomness.random,
@@ -96,6 +101,7 @@ class QueueService(AbstractQueue[P, R]):
         self._repository = repository
         self._wake_up = wake_up or InProcessWakeUp()
         self._codec = PayloadCodec(payload_type, result_type, limit=payload_limit)
+        self._job_types = job_types
         self._parts = QueueParts(
             name,
             repository,
@@ -103,6 +109,7 @@ class QueueService(AbstractQueue[P, R]):
             emitter=self,
             codec=self._codec,
             defaults=default_job_options,
+            catalog=job_types,
             retention=retention,
             clock=clock or SystemClock(),
             chance=random,
@@ -111,7 +118,7 @@ class QueueService(AbstractQueue[P, R]):
             repository,
             changing=self._parts.changing,
             waiter=self._parts.waiter,
-            codec=self._codec,
+            codec_of=self._codec_of,
             tasks=self._parts.tasks,
             enter=self._check_open,
         )
@@ -120,6 +127,12 @@ class QueueService(AbstractQueue[P, R]):
     def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes `loop` the one that `add_sync` runs on; else it is the first it was used on."""
         self._parts.portal.attach(loop)
+
+    def _codec_of(self, job: Job) -> PayloadCodec:
+        typed = (
+            None if self._job_types is None else self._job_types.result_codec(self.name, job.name)
+        )
+        return typed or self._codec
 
     def _enter(self) -> QueueParts:
         """What a method works with, unless the queue is closed."""

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from enfila.core.application.ports.job_reader import IJobReader
+from enfila.core.application.ports.job_type_repository import IJobTypeRepository
 from enfila.core.application.ports.queue_control import IQueueControl, IWorkerRegistry
 from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
 from enfila.core.domain.job.job import Job
@@ -73,7 +74,7 @@ class Report:
 CallersTransaction = Any
 
 
-class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
+class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, IJobTypeRepository, ABC):
     """Keeps jobs. Each method is one atomic step: all of it is committed, or nothing.
 
     A method returns after its commit. Instants are written with one clock: the database's on
@@ -141,7 +142,8 @@ class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, ABC):
         - it is of the claim's queue, and that queue is not paused;
         - it is waiting, or delayed and due; its `run_at` is not in the future;
         - it was started before, or its `expires_at` is not over;
-        - its name is one of `claim.names`, when those are given;
+        - its name is one of `claim.names`, when those are given, and not that of a job type that
+          is disabled (without names, types are nobody's concern);
         - no other claim is taking it at this moment.
 
         Taken are the first by (priority, position). Each becomes active: token and attempt rise

@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Iterable
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Self
 
 from enfila.core.application.emitter import Emitter
-from enfila.core.application.ports.job_repository import CallersTransaction, Report
-from enfila.core.application.ports.wake_up import Hint
+from enfila.core.application.ports.job_repository import CallersTransaction
 from enfila.core.application.queue.job_handle import JobHandle
-from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.application.queue.job_source import AnySource, JobSource, P, R
 from enfila.core.application.queue.new_job import NewJobLike
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.events import QUEUE_EVENTS
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Outcome
 from enfila.core.domain.job.state import JobState
-from enfila.core.domain.json_document import Json, JsonDocument
+from enfila.core.domain.json_document import Json
 from enfila.core.domain.queue import QueueCounts
-from enfila.core.domain.worker import WorkerInfo
-
-P = TypeVar("P")
-"""The type of a payload."""
-R = TypeVar("R")
-"""The type of a result."""
 
 
-class AbstractQueue(Emitter, ABC, Generic[P, R]):
+class AbstractQueue(Emitter, JobSource[P, R], ABC):
     """A named line of jobs, and an emitter of what happens to them.
 
     `P` is the type of its payloads, `R` of its results. Its events are listed in
@@ -93,10 +83,6 @@ class AbstractQueue(Emitter, ABC, Generic[P, R]):
         """As `add`, for code without an event loop; not to be called from one."""
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────
-
-    @abstractmethod
-    async def get_job(self, job_id: JobId | str) -> JobHandle[R] | None:
-        """The job with this id, as it is now; None if there is none in this queue."""
 
     @abstractmethod
     async def get_jobs(
@@ -180,21 +166,7 @@ class AbstractQueue(Emitter, ABC, Generic[P, R]):
     async def remove(self, job_id: JobId | str) -> None:
         """Removes a job that is not active. `MoveNotAllowed` when it is, `JobNotFound`."""
 
-    # ── for workers ──────────────────────────────────────────────────────────────────────────
-
-    @abstractmethod
-    async def fetch_jobs_and_lock(
-        self,
-        worker_id: WorkerId,
-        limit: int,
-        lock_duration: Duration,
-        *,
-        names: frozenset[str] | None = None,
-    ) -> list[Job]:
-        """Claims up to `limit` jobs in the order to run them; [] when there is none.
-
-        See `IJobRepository.claim` for which jobs are eligible.
-        """
+    # ── for workers, besides what `JobSource` says ───────────────────────────────────────────────
 
     async def fetch_next_job_and_lock(
         self, worker_id: WorkerId, lock_duration: Duration
@@ -203,42 +175,12 @@ class AbstractQueue(Emitter, ABC, Generic[P, R]):
         jobs = await self.fetch_jobs_and_lock(worker_id, 1, lock_duration)
         return jobs[0] if jobs else None
 
-    @abstractmethod
-    def read_payload(self, job: Job) -> P:
-        """The payload of a job in the queue's `payload_type`, for its processor.
-
-        Raises:
-            InvalidRequest: what was stored does not fit the type, which must have changed since.
-        """
-
-    @abstractmethod
-    def write_result(self, result: R | None) -> JsonDocument:
-        """What `Completed` takes of a processor's result.
-
-        Raises:
-            ResultRefused: it does not fit the queue's `result_type`, is not JSON, or is too large.
-        """
-
-    @abstractmethod
-    async def extend_job_locks(
-        self, locks: Sequence[Lock], lock_duration: Duration
-    ) -> list[Extension]:
-        """Makes locks hold for `lock_duration` from now on, in one statement; in their order."""
-
     async def extend_job_lock(self, job: Job, lock_duration: Duration) -> bool:
         """Makes the lock of one job hold longer; false when it is lost."""
         if job.lock is None:
             return False
         [extension] = await self.extend_job_locks([job.lock], lock_duration)
         return extension.is_held
-
-    @abstractmethod
-    async def settle(self, outcomes: Sequence[tuple[Job, Outcome]]) -> list[Job | None]:
-        """Writes how runs ended, in one step; per run the job afterwards, None if it was stale."""
-
-    @abstractmethod
-    async def mark_job_as_active(self, job: Job) -> None:
-        """Tells the listeners that a claimed job begins to run."""
 
     @abstractmethod
     async def mark_job_as_completed(self, job: Job, result: R | None = None) -> Job:
@@ -272,38 +214,7 @@ class AbstractQueue(Emitter, ABC, Generic[P, R]):
     async def add_job_log(self, job: Job, line: str) -> None:
         """Stores a log line of a running job. Raises `LockLost` like `update_job_progress`."""
 
-    @abstractmethod
-    async def report(self, reports: Sequence[Report]) -> list[bool]:
-        """Stores what running jobs said, in one step; per report whether its token was right."""
-
-    @abstractmethod
-    async def until_next_due(self) -> timedelta | None:
-        """Time until the next delayed job is due; None without delayed jobs."""
-
-    @abstractmethod
-    def listen(self, hint: Hint) -> asyncio.Event:
-        """An event that is set when such a hint arrives; see `WakeUp`."""
-
-    @abstractmethod
-    def ignore(self, hint: Hint, event: asyncio.Event) -> None:
-        """Ends what `listen` began."""
-
-    @abstractmethod
-    async def beat(self, worker: WorkerInfo) -> None:
-        """Notes that a worker is alive."""
-
-    @abstractmethod
-    async def sign_off(self, worker_id: WorkerId) -> None:
-        """Forgets a worker that ended in good order."""
-
     # ── life ─────────────────────────────────────────────────────────────────────────────────
-
-    @abstractmethod
-    def start_maintenance(self, options: MaintenanceOptions | None = None) -> None:
-        """Begins to recover stalled jobs, expire late ones, mature due ones and remove old ones.
-
-        Any number of processes may do so at the same time. Calling it again changes the options.
-        """
 
     @abstractmethod
     def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -328,4 +239,5 @@ class AbstractQueue(Emitter, ABC, Generic[P, R]):
         await self.close()
 
 
-AnyQueue = AbstractQueue[Any, Any]
+AnyQueue = AnySource
+"""What the parts of a worker know of its queue, which may be several."""

@@ -17,6 +17,7 @@ from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.queue.announcer import Place
 from enfila.core.application.queue.announcing import events_of_addition
 from enfila.core.application.queue.audience import Audience
+from enfila.core.application.queue.job_catalog import JobCatalog, Terms
 from enfila.core.application.queue.new_job import NewJob
 from enfila.core.application.queue.payload_codec import PayloadCodec
 from enfila.core.domain.errors import InvalidRequest
@@ -39,6 +40,7 @@ class Adding:
         repository: where jobs are stored.
         codec: turns payloads into documents.
         defaults: for what a job's own options leave out.
+        catalog: knows types of jobs, with a codec and defaults of their own; None without types.
         audience: who is told.
         clock: for ids, and for whether a job is delayed.
         defer: has something called, on whatever loop the queue lives, from any thread.
@@ -51,14 +53,15 @@ class Adding:
         *,
         codec: PayloadCodec,
         defaults: JobOptions | None,
+        catalog: JobCatalog | None,
         audience: Audience,
         clock: Clock,
         defer: Callable[[Callable[[], None]], None],
     ) -> None:
         self._queue = queue
         self._repository = repository
-        self._codec = codec
-        self._defaults = _options("default_job_options", defaults) or DEFAULT_OPTIONS
+        self._terms = Terms(codec, _options("default_job_options", defaults) or DEFAULT_OPTIONS)
+        self._catalog = catalog
         self._audience = audience
         self._clock = clock
         self._defer = defer
@@ -73,15 +76,23 @@ class Adding:
             InvalidRequest: its name, payload or options are wrong.
         """
         given = _options("options", new.options)
+        name = checked_name("name", new.name)
+        terms = self._terms_of(name)
         now = self._clock.now()
         return Job.new(
             _ids.next(now),
             self._queue,
-            checked_name("name", new.name),
-            self._codec.write_payload(new.payload),
-            self._defaults if given is None else given.over(self._defaults),
+            name,
+            terms.codec.write_payload(new.payload),
+            terms.options if given is None else given.over(terms.options),
             now,
         )
+
+    def _terms_of(self, name: str) -> Terms:
+        typed = None if self._catalog is None else self._catalog.terms(self._queue, name)
+        if typed is None:
+            return self._terms
+        return Terms(typed.codec, typed.options.over(self._terms.options))
 
     async def add(self, job: Job) -> Added:
         """Stores one job, in one statement with those that other callers add meanwhile."""

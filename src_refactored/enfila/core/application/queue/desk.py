@@ -29,7 +29,7 @@ class Desk(JobDesk):
         jobs: where jobs are looked up.
         changing: changes them.
         waiter: waits for them.
-        codec: reads their results.
+        codec_of: what reads the result of a job.
         tasks: the owner of the tasks that write.
         enter: raises `AlreadyClosed` when the queue is closed; called before anything is done.
     """
@@ -40,14 +40,14 @@ class Desk(JobDesk):
         *,
         changing: Changing,
         waiter: ResultWaiter,
-        codec: PayloadCodec,
+        codec_of: Callable[[Job], PayloadCodec],
         tasks: OwnedTasks,
         enter: Callable[[], None],
     ) -> None:
         self._jobs = jobs
         self._changing = changing
         self._waiter = waiter
-        self._codec = codec
+        self._codec_of = codec_of
         self._tasks = tasks
         self._enter = enter
 
@@ -64,7 +64,7 @@ class Desk(JobDesk):
         if job.state is not JobState.COMPLETED:
             reason = job.cancel_reason if job.state is JobState.CANCELLED else str(job.error)
             raise JobNotCompleted(job.id, job.state, reason or "no reason was given")
-        return self._codec.read_result(job.result_document)
+        return self._codec_of(job).read_result(job.result_document)
 
     async def attempts_of(self, job_id: JobId) -> list[Attempt]:
         self._enter()

@@ -43,6 +43,14 @@ class PayloadCodec:
         self._result_type = result_type
         self._limit = limit
 
+    def build(self) -> None:
+        """Looks at the types now, which otherwise is done when they are first needed.
+
+        Raises:
+            InvalidRequest: a type that pydantic does not know.
+        """
+        _ = self._payload_adapter, self._result_adapter
+
     def write_payload(self, payload: object) -> JsonDocument:
         """The document of a payload.
 

@@ -16,6 +16,7 @@ from enfila.core.application.queue.audience import Audience
 from enfila.core.application.queue.changing import Changing
 from enfila.core.application.queue.drain_watch import DrainWatch
 from enfila.core.application.queue.holdings import Holdings
+from enfila.core.application.queue.job_catalog import JobCatalog
 from enfila.core.application.queue.job_moves import JobMoves
 from enfila.core.application.queue.lending import Lending
 from enfila.core.application.queue.maintenance import Maintenance
@@ -40,6 +41,7 @@ class QueueParts:
         emitter: Emitter,
         codec: PayloadCodec,
         defaults: JobOptions | None,
+        catalog: JobCatalog | None,
         retention: RetentionPolicy | None,
         clock: Clock,
         chance: Callable[[], float],
@@ -67,6 +69,7 @@ class QueueParts:
             repository,
             codec=codec,
             defaults=defaults,
+            catalog=catalog,
             audience=audience,
             clock=clock,
             defer=self.portal.post,

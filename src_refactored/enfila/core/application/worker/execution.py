@@ -8,12 +8,12 @@ import threading
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import assert_never, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.queue.abstract_queue import AnyQueue
-from enfila.core.application.worker import threads
 from enfila.core.application.worker.active_job import ActiveJob, RunDesk, SyncActiveJob
 from enfila.core.application.worker.interrupter import Interrupter
 from enfila.core.application.worker.outage import ErrorReport
@@ -44,7 +44,7 @@ from enfila.core.domain.job.outcome import (
 )
 
 _WORDS = (Snooze, Cancel, Retry)
-_OWN_FILES = frozenset({__file__, threads.__file__})
+_OWN_FILES = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Execution:
             handler = self._processor.handler_for(run.job.name)
             payload = _payload(handler, run.job)
             answer = await self._call(handler, run, payload)
-            ended = self._end(answer)
+            ended = self._end(handler, answer)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except (Snooze, Cancel, Retry) as word:
@@ -177,10 +177,11 @@ class Execution:
         finally:
             run.thread = None
 
-    def _end(self, answer: object) -> Completed | Snooze | Cancel | Retry:
+    def _end(self, handler: Handler, answer: object) -> Completed | Snooze | Cancel | Retry:
         if isinstance(answer, _WORDS):
             return answer
-        return Completed(self._queue.write_result(answer))
+        write = handler.write_result or self._queue.write_result
+        return Completed(write(answer))
 
     # ── folding ──────────────────────────────────────────────────────────────────────────────
 
@@ -227,7 +228,7 @@ class Execution:
 def _of_the_handler(error: BaseException) -> TracebackType | None:
     """The trace without our own frames at its beginning, which tell a reader nothing."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename in _OWN_FILES:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FILES):
         trace = trace.tb_next
     return trace or error.__traceback__
 

@@ -6,6 +6,7 @@ import functools
 import inspect
 import types
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from enfila.core.application.queue.payload_codec import Annotation, PayloadCodec
 from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
 from enfila.core.domain.errors import InvalidRequest, ProcessorMissing
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.json_document import JsonDocument
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -24,8 +26,6 @@ R = TypeVar("R")
 AsyncFunction = Callable[[ActiveJob[P]], Awaitable[R]]
 PlainFunction = Callable[[SyncActiveJob[P]], R]
 Function = AsyncFunction[P, R] | PlainFunction[P, R]
-ProcessorLike = Function[P, R] | Mapping[str, Function[Any, Any]]
-"""What a worker accepts: one function for all jobs, or functions by the names of jobs."""
 
 _ALLOWED = "give a function of one argument, the job, or a mapping from job names to such functions"
 
@@ -37,11 +37,27 @@ class Handler:
     Attributes:
         is_async: called on the event loop, with an `ActiveJob`; else in a thread.
         read_payload: rebuilds the payload of a job; raises `InvalidRequest` if it does not fit.
+        write_result: makes the document of a result, or raises `ResultRefused`; None for the
+            queue's own.
     """
 
     function: Callable[[Any], object]
     is_async: bool
     read_payload: Callable[[Job], object]
+    write_result: Callable[[object], JsonDocument] | None = None
+
+
+class HandlerSource(ABC):
+    """Something that knows its handlers by job name itself, such as a registry of job types."""
+
+    @abstractmethod
+    def handlers(self) -> Mapping[str, Handler]:
+        """The handlers by the only job names to be claimed."""
+
+
+ProcessorLike = Function[P, R] | Mapping[str, Function[Any, Any]] | HandlerSource
+"""What a worker accepts: one function for all jobs, functions by the names of jobs, or a registry
+of job types."""
 
 
 class Processor:
@@ -62,14 +78,17 @@ class Processor:
     """
 
     def __init__(self, given: ProcessorLike[Any, Any], queue: AnyQueue) -> None:
-        if isinstance(given, Mapping):
+        if isinstance(given, HandlerSource):
+            self._handlers = dict(given.handlers())
+            self._only = None
+        elif isinstance(given, Mapping):
             self._handlers = {_name(name): _handler(one, queue) for name, one in given.items()}
-            if not self._handlers:
-                raise InvalidRequest("processor", given, "give a mapping with at least one name")
             self._only = None
         else:
             self._handlers = {}
             self._only = _handler(given, queue)
+        if not self._handlers and self._only is None:
+            raise InvalidRequest("processor", given, "give at least one name with a function")
         self.names = frozenset(self._handlers) if self._only is None else None
 
     def handler_for(self, name: str) -> Handler:
@@ -94,8 +113,8 @@ def _handler(function: object, queue: AnyQueue) -> Handler:
     if not callable(function) or isinstance(function, type) or not _takes_one(function):
         raise InvalidRequest("processor", function, _ALLOWED)
     hint = _argument_hint(function)
-    is_async = _is_async(function) or _is_or_of(hint, ActiveJob)
-    return Handler(function, is_async, _payload_reader(hint, queue))
+    on_loop = is_async(function) or _is_or_of(hint, ActiveJob)
+    return Handler(function, on_loop, _payload_reader(hint, queue))
 
 
 def _takes_one(function: Callable[..., object]) -> bool:
@@ -108,7 +127,8 @@ def _takes_one(function: Callable[..., object]) -> bool:
     return True
 
 
-def _is_async(function: Callable[..., object]) -> bool:
+def is_async(function: Callable[..., object]) -> bool:
+    """Whether calling it gives something to await: an `async def`, however it is wrapped."""
     function = inspect.unwrap(_without_partial(function))
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - its kind is asked, not its presence

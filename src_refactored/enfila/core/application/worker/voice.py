@@ -51,7 +51,7 @@ class WorkerVoice:
         if self._emitter.has_listeners(WorkerLockLost.name):
             self._emitter.tell(
                 WorkerLockLost(
-                    queue=self._queue,
+                    queue=run.job.queue,
                     at=self._clock.now(),
                     worker_id=self._worker_id,
                     job_id=run.job.id,
@@ -92,7 +92,7 @@ class WorkerVoice:
         ended_at = job.finished_at or self._clock.now()
         self._emitter.tell(
             WorkerJobProcessed(
-                queue=self._queue,
+                queue=job.queue,
                 at=ended_at,
                 worker_id=self._worker_id,
                 job_id=job.id,
@@ -106,7 +106,7 @@ class WorkerVoice:
     def _errored(self, run: Run, job: Job, failed: Failed) -> None:
         self._emitter.tell(
             WorkerJobErrored(
-                queue=self._queue,
+                queue=job.queue,
                 at=job.finished_at or self._clock.now(),
                 worker_id=self._worker_id,
                 job_id=job.id,

@@ -13,7 +13,7 @@ from typing import Final, Generic, Self, TypeVar, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.ports.clock import Clock
-from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.queue.job_source import JobSource
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.application.worker.parts import WorkerParts
@@ -58,10 +58,10 @@ class WorkerService(Emitter, Generic[P, R]):
     growing waits, and goes on by itself.
 
     Args:
-        queue: where the jobs come from.
+        queue: where the jobs come from: a queue, or several (`ServedQueues`).
         processor: an async function (runs on the event loop) or a plain one (runs in a thread) of
-            one argument, the job; or a mapping from job names to such functions, and then only jobs
-            with these names are taken.
+            one argument, the job; or a mapping from job names to such functions, or a registry of
+            job types, and then only jobs with these names are taken.
         options: the settings; the defaults of `WorkerOptions` when None.
         clock: gives the instants of the worker's own events.
         random: random numbers in [0, 1), for jitter.
@@ -72,7 +72,7 @@ class WorkerService(Emitter, Generic[P, R]):
 
     def __init__(
         self,
-        queue: AbstractQueue[P, R],
+        queue: JobSource[P, R],
         processor: ProcessorLike[P, R],
         options: WorkerOptions | None = None,
         *,

@@ -6,6 +6,7 @@ from enfila.core.application.ports.clock import Clock
 from enfila.core.application.system_clock import SystemClock
 from enfila.infrastructure.persistence.memory.adding import InMemoryAdding
 from enfila.infrastructure.persistence.memory.job_reader import InMemoryJobReader
+from enfila.infrastructure.persistence.memory.job_types import InMemoryJobTypes
 from enfila.infrastructure.persistence.memory.queue_control import (
     InMemoryQueueControl,
     InMemoryWorkerRegistry,
@@ -19,6 +20,7 @@ class InMemoryJobRepository(
     InMemoryJobReader,
     InMemoryQueueControl,
     InMemoryWorkerRegistry,
+    InMemoryJobTypes,
     InMemoryAdding,
     InMemoryRunning,
     InMemoryRemoving,

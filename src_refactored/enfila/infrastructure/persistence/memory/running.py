@@ -28,7 +28,8 @@ class InMemoryRunning(IJobRepository):
             return []
         now = self._store.clock.now()
         line = self._store.jobs.in_line(claim.queue, now)
-        eligible = (job for job in line if _is_eligible(job, claim, now))
+        names = self._names_of(claim)
+        eligible = (job for job in line if _is_eligible(job, names, now))
         until = now + claim.lock_duration
         claimed = [
             job.claimed(claim.worker_id, now, until) for job in islice(eligible, claim.limit)
@@ -36,6 +37,13 @@ class InMemoryRunning(IJobRepository):
         for job in claimed:
             self._store.jobs.put(job)
         return [copied(job) for job in claimed]
+
+    def _names_of(self, claim: Claim) -> frozenset[str] | None:
+        """The names that a claim may take; None for all."""
+        if claim.names is None:
+            return None
+        types = self._store.job_types
+        return claim.names - {name for name, known in types.items() if not known.is_enabled}
 
     async def apply(self, transitions: Sequence[Transition]) -> list[datetime | None]:
         now = self._store.clock.now()
@@ -107,9 +115,9 @@ class InMemoryRunning(IJobRepository):
         return self._store.standing(job_id, JobState.ACTIVE, token)
 
 
-def _is_eligible(job: Job, claim: Claim, now: datetime) -> bool:
+def _is_eligible(job: Job, names: frozenset[str] | None, now: datetime) -> bool:
     return (
         job.run_at <= now
         and (job.expires_at is None or job.expires_at > now)
-        and (claim.names is None or job.name in claim.names)
+        and (names is None or job.name in names)
     )

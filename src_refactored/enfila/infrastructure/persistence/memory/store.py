@@ -15,6 +15,7 @@ from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.retention import Retention
 from enfila.core.domain.job.state import JobState
+from enfila.core.domain.job_type import JobTypeInfo
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.memory.deduplication_keys import DeduplicationKeys
 from enfila.infrastructure.persistence.memory.job_table import JobTable
@@ -41,6 +42,7 @@ class Store:
     logs: defaultdict[JobId, list[LogLine]] = field(default_factory=lambda: defaultdict(list))
     queues: dict[str, bool] = field(default_factory=dict)
     workers: dict[WorkerId, WorkerInfo] = field(default_factory=dict)
+    job_types: dict[str, JobTypeInfo] = field(default_factory=dict)
 
     def standing(self, job_id: JobId, state: JobState, token: LockToken) -> Job | None:
         """The job, if it is still in this state under this token."""

@@ -34,12 +34,14 @@ class Eligibility:
 
     Args:
         now: the instant of the claim, as an expression.
-        by_name: whether only jobs named in the parameter `names` are taken.
+        by_name: whether only jobs named in the parameter `names` are taken, and none whose name is
+            that of a disabled type.
     """
 
     def __init__(self, tables: Tables, now: sa.ColumnElement[datetime], *, by_name: bool) -> None:
         self._jobs = tables.jobs
         self._queues = tables.queues
+        self._types = tables.job_types
         self._now = now
         self._by_name = by_name
         self.order = (self._jobs.c.priority, self._jobs.c.position)
@@ -81,7 +83,13 @@ class Eligibility:
             sa.not_(paused),
         ]
         if self._by_name:
-            conditions.append(jobs.c.name.in_(sa.bindparam("names", expanding=True, type_=sa.Text)))
+            types = self._types
+            disabled = sa.select(types.c.name).where(sa.not_(types.c.enabled))
+            conditions += [
+                jobs.c.name.in_(sa.bindparam("names", expanding=True, type_=sa.Text)),
+                # Asked once for a claim, not once for a row: the table is small.
+                jobs.c.name.not_in(disabled),
+            ]
         return conditions
 
 

@@ -36,6 +36,8 @@ from enfila.infrastructure.persistence.sqlalchemy.file_database import (
 )
 from enfila.infrastructure.persistence.sqlalchemy.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.job_reader import SqlAlchemyJobReader
+from enfila.infrastructure.persistence.sqlalchemy.job_type_statements import JobTypeStatements
+from enfila.infrastructure.persistence.sqlalchemy.job_types import SqlAlchemyJobTypes
 from enfila.infrastructure.persistence.sqlalchemy.job_writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.logs import JobLogs
 from enfila.infrastructure.persistence.sqlalchemy.migrations.upgrading import Upgrading
@@ -58,7 +60,11 @@ _Key = tuple[JobId, LockToken, JobState]
 
 
 class SqlAlchemyJobRepository(
-    SqlAlchemyJobReader, SqlAlchemyQueueControl, SqlAlchemyWorkerRegistry, IJobRepository
+    SqlAlchemyJobReader,
+    SqlAlchemyQueueControl,
+    SqlAlchemyWorkerRegistry,
+    SqlAlchemyJobTypes,
+    IJobRepository,
 ):
     """Jobs in SQLite (one file) or PostgreSQL.
 
@@ -118,6 +124,7 @@ class SqlAlchemyJobRepository(
         insert = sqlite.insert if is_file else postgresql.insert
         self._queues = Queues(self._tables, insert)
         self._workers = Workers(self._tables)
+        self._job_types = JobTypeStatements(self._tables, insert)
         self._tidying = Tidying(self._tables)
         self._logs = JobLogs(self._tables)
         self._deduplicating = Deduplicating(

@@ -30,6 +30,7 @@ class Tables:
     counter_changes: sa.Table
     queues: sa.Table
     workers: sa.Table
+    job_types: sa.Table
 
 
 def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tables:
@@ -92,6 +93,7 @@ def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tab
             sa.Column("started_at", Instant, nullable=False),
             sa.Column("seen_at", Instant, nullable=False),
         ),
+        job_types=_job_types(metadata, prefix),
     )
 
 
@@ -187,6 +189,28 @@ def _attempts(metadata: sa.MetaData, prefix: str, jobs: sa.Table) -> sa.Table:
         sa.Column("finished_at", Instant),
         sa.Column("outcome", sa.Text, nullable=False),
         sa.Column("error", sa.Text),
+    )
+
+
+def _job_types(metadata: sa.MetaData, prefix: str) -> sa.Table:
+    return sa.Table(
+        f"{prefix}job_types",
+        metadata,
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("queue", sa.Text, nullable=False),
+        sa.Column("options", sa.Text, nullable=False),
+        sa.Column("max_concurrency", sa.Integer),
+        sa.Column("display_name", sa.Text, nullable=False),
+        sa.Column("description", sa.Text, nullable=False),
+        sa.Column("enabled", sa.Boolean, nullable=False),
+        sa.Column("declared_at", Instant, nullable=False),
+        sa.Column("runs", sa.BigInteger, nullable=False),
+        sa.Column("successes", sa.BigInteger, nullable=False),
+        sa.Column("failures", sa.BigInteger, nullable=False),
+        sa.Column("last_run_at", Instant),
+        sa.Column("last_status", sa.Text),
+        sa.CheckConstraint("max_concurrency >= 1", name=f"{prefix}job_types_max_concurrency"),
+        sa.CheckConstraint("successes + failures <= runs", name=f"{prefix}job_types_runs"),
     )
 
 

@@ -1,0 +1,1 @@
+"""Job types: named handlers with a signature, and what is known of them."""

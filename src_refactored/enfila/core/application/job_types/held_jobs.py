@@ -1,0 +1,73 @@
+"""Which jobs a worker holds, by queue and by type."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from enfila.core.domain.job.identity import JobId, LockToken
+from enfila.core.domain.job.job import Job
+
+HeldKey = tuple[JobId, LockToken]
+"""What tells one claim of a job from another."""
+
+
+class Wish(NamedTuple):
+    """Value object: one claim.
+
+    Attributes:
+        names: of these jobs only; None for all.
+        most: at most so many; None for as many as there is room for.
+    """
+
+    queue: str
+    names: frozenset[str] | None
+    most: int | None = None
+
+
+class HeldJobs:
+    """The claimed jobs whose outcome is not written, and how many more of each type may be.
+
+    Args:
+        limits: the `max_concurrency` of types that have one, by queue and name.
+    """
+
+    def __init__(self, limits: Mapping[tuple[str, str], int]) -> None:
+        self._limits = limits
+        self._limited = frozenset(name for _, name in limits)
+        self._held: dict[HeldKey, Job] = {}
+        self._counts: Counter[str] = Counter()
+
+    def take(self, jobs: Iterable[Job]) -> None:
+        """Adds what was claimed."""
+        for job in jobs:
+            self._held[job.id, job.token] = job
+            if job.name in self._limited:
+                self._counts[job.name] += 1
+
+    def let_go(self, keys: Iterable[HeldKey]) -> bool:
+        """Forgets jobs; whether that made room for others of a limited type."""
+        gone = [job.name for key in keys if (job := self._held.pop(key, None)) is not None]
+        limited = [name for name in gone if name in self._limited]
+        self._counts.subtract(limited)
+        return bool(limited)
+
+    def queue_of(self, key: HeldKey) -> str | None:
+        """The queue of a held job; None if it is not held any more."""
+        job = self._held.get(key)
+        return None if job is None else job.queue
+
+    def wishes(self, queues: Iterable[str], names: frozenset[str] | None) -> list[Wish]:
+        """The claims that bring jobs of all types and no more of the limited ones than may be.
+
+        Each limited type has a claim of its own, and is taken from its own queue only.
+        """
+        served = list(queues)
+        free = None if names is None else names - self._limited
+        wishes = [Wish(queue, free) for queue in served if free is None or free]
+        for (queue, name), limit in self._limits.items():
+            room = limit - self._counts[name]
+            if room > 0 and queue in served:
+                wishes.append(Wish(queue, frozenset({name}), room))
+        return wishes

@@ -1,0 +1,197 @@
+"""The registry of job types: named handlers with a signature."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, cast
+
+from enfila.core.application.job_types.declared_job import DeclaredJob
+from enfila.core.application.job_types.declaring import Declaring
+from enfila.core.application.job_types.implementation import (
+    Implementation,
+    description_of,
+    implementation,
+)
+from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.queue.job_catalog import JobCatalog, Terms
+from enfila.core.application.queue.payload_codec import PayloadCodec
+from enfila.core.application.worker.processor import Handler, HandlerSource
+from enfila.core.domain.duration import Duration
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.backoff import Backoff
+from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
+from enfila.core.domain.job_type import DEFAULT_QUEUE, JobType
+
+QueueFinder = Callable[[str], AbstractQueue[Any, Any]]
+"""Finds a queue by its name."""
+
+_MOST_SHOWN: Final = 10
+
+
+class JobTypeRegistry(HandlerSource, JobCatalog):
+    """Job types by name. A worker takes it as its processor, an app as its `job_types`.
+
+    Modules declare their job types at import, without a database:
+
+        types = JobTypeRegistry()
+
+        @types.job("email:welcome", queue="email", attempts=3)
+        async def welcome(to: str) -> str: ...
+
+    and the program hands them to its app: `Enfila(url, job_types=types)`.
+    """
+
+    def __init__(self) -> None:
+        self._types: dict[str, Implementation] = {}
+        self._queues: set[str] = set()
+        self._find_queue: QueueFinder | None = None
+
+    # ── declaring ────────────────────────────────────────────────────────────────────────────
+
+    def job(
+        self,
+        name: str,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        attempts: int | None = None,
+        backoff: Backoff | None = None,
+        timeout: Duration | None = None,
+        priority: int | None = None,
+        options: JobOptions | None = None,
+        max_concurrency: int | None = None,
+        display_name: str = "",
+        description: str | None = None,
+        enabled: bool = True,
+    ) -> Declaring:
+        """Declares what it decorates as a job type.
+
+        That is an async function (runs on the event loop), a plain one (runs in a thread), a class
+        with such a method `run` (made anew for each run, without arguments), or an object with one.
+        Its parameters and its result have types that pydantic knows; a parameter annotated with
+        `ActiveJob` (`SyncActiveJob` in a plain function) gets the active job.
+
+        Args:
+            name: what its jobs are named; unique in an installation.
+            queue: where its jobs are added.
+            attempts: how often a job of it may be tried in all, as in `JobOptions`.
+            backoff: the wait between attempts.
+            timeout: an attempt that runs longer fails.
+            priority: lower numbers run first.
+            options: further defaults; the ones above come first.
+            max_concurrency: at most so many of its jobs are held by one worker at the same time.
+            display_name: what people read; the name when left out.
+            description: what people read besides; the first paragraph of the docstring when None.
+            enabled: false keeps its jobs in line until somebody enables it. It counts only when the
+                type is stored for the first time.
+
+        Raises:
+            InvalidRequest: a wrong value, a name that was declared before, or a target that cannot
+                be a job type.
+        """
+        defaults = JobOptions(
+            attempts=attempts, backoff=backoff, timeout=timeout, priority=priority
+        ).over(options or DEFAULT_OPTIONS)
+
+        def declare(target: Any) -> DeclaredJob[..., Any, ..., Any]:  # noqa: ANN401 - as `Declaring` says
+            definition = JobType(
+                name=name,
+                queue=queue,
+                options=defaults,
+                max_concurrency=max_concurrency,
+                display_name=display_name,
+                description=description_of(target) if description is None else description,
+                enabled=enabled,
+            )
+            return self._declared(target, implementation(definition, target))
+
+        return cast("Declaring", declare)
+
+    def _declared(
+        self, target: Callable[..., Any], it: Implementation
+    ) -> DeclaredJob[..., Any, ..., Any]:
+        name = it.definition.name
+        if name in self._types:
+            raise InvalidRequest("name", name, "a job type of this name was declared before")
+        self._types[name] = it
+        self._queues.add(it.definition.queue)
+        return DeclaredJob(target, it, self._queue_of)
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────
+
+    def __iter__(self) -> Iterator[JobType]:
+        """The definitions, in the order in which they were declared."""
+        return iter([each.definition for each in self._types.values()])
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._types
+
+    def __getitem__(self, name: str) -> JobType:
+        """The definition with this name. `KeyError` if there is none."""
+        return self._types[name].definition
+
+    @property
+    def queues(self) -> list[str]:
+        """The names of the queues that have types, sorted."""
+        return sorted(self._queues)
+
+    # ── for workers and queues ───────────────────────────────────────────────────────────────
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """See `HandlerSource.handlers`."""
+        return {name: each.handler() for name, each in self._types.items()}
+
+    def terms(self, queue: str, name: str) -> Terms | None:
+        """See `JobCatalog.terms`."""
+        if queue not in self._queues:
+            return None
+        if name not in self._types:
+            raise InvalidRequest("name", name, self._allowed(name))
+        found = self._types[name]
+        return Terms(found.signature.codec, found.definition.options)
+
+    def result_codec(self, queue: str, name: str) -> PayloadCodec | None:
+        """See `JobCatalog.result_codec`."""
+        if queue not in self._queues or name not in self._types:
+            return None
+        return self._types[name].signature.codec
+
+    def _allowed(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self._types, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        shown = ", ".join(sorted(self._types)[:_MOST_SHOWN])
+        more = len(self._types) - _MOST_SHOWN
+        return f"{hint}give a job type of this app: {shown}" + (
+            f" and {more} more" if more > 0 else ""
+        )
+
+    # ── the app ──────────────────────────────────────────────────────────────────────────────
+
+    def attach(self, find_queue: QueueFinder) -> None:
+        """Has `enqueue` add to these queues, until `detach`.
+
+        Raises:
+            InvalidRequest: the queues of another app are attached.
+        """
+        if self._find_queue is not None and self._find_queue != find_queue:
+            raise InvalidRequest(
+                "job_types",
+                "a registry of another app",
+                "close that app first, or make a registry for each",
+            )
+        self._find_queue = find_queue
+
+    def detach(self, find_queue: QueueFinder) -> None:
+        """Ends what `attach` began; nothing if that was somebody else's."""
+        if self._find_queue == find_queue:
+            self._find_queue = None
+
+    def _queue_of(self, name: str) -> AbstractQueue[Any, Any]:
+        if self._find_queue is None:
+            raise InvalidRequest(
+                "job_types", "a registry without an app", "make Enfila(…, job_types=types) first"
+            )
+        return self._find_queue(name)

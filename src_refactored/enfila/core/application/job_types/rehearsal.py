@@ -1,0 +1,70 @@
+"""Running a job type in a test: in this process, without a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import Any, Final, cast
+
+from enfila.core.application.job_ids import JobIds
+from enfila.core.application.job_types.implementation import Implementation
+from enfila.core.application.system_clock import SystemClock
+from enfila.core.application.worker.active_job import ActiveJob, RunDesk, SyncActiveJob
+from enfila.core.application.worker.run import Run
+from enfila.core.domain.job.identity import LockToken
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
+from enfila.core.domain.json_document import JsonDocument
+
+logger = logging.getLogger("enfila.rehearsal")
+
+_ids: Final = JobIds()
+
+
+class _Audience(RunDesk):
+    """Hears what a rehearsed job says; nothing is stored."""
+
+    async def report(
+        self, run: Run, *, progress: JsonDocument | None = None, line: str | None = None
+    ) -> None:
+        said = line if progress is None else f"progress {progress.text}"
+        logger.info("job %r: %s", run.job.name, said)
+
+    async def extend_lock(self, run: Run, length: timedelta) -> None:
+        logger.info("job %r: lock extended by %s", run.job.name, length)
+
+
+async def rehearse(it: Implementation, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - the type's own
+    """The result of one run, after the same validation as on the way through a queue.
+
+    Raises:
+        InvalidRequest: the arguments do not fit.
+        ResultRefused: the result does not fit.
+        Snooze, Cancel, Retry: what the function returned or raised.
+    """
+    codec, now = it.signature.codec, SystemClock().now()
+    document = codec.write_payload(arguments)
+    definition = it.definition
+    job = Job.new(
+        _ids.next(now), definition.queue, definition.name, document, definition.options, now
+    )
+    job.attempt, job.token = 1, LockToken(1)
+    answer = await _run(it, Run(job, 0.0, 0.0), codec.read_payload(document))
+    if isinstance(answer, Snooze | Cancel | Retry):
+        raise answer
+    return codec.read_result(codec.write_result(answer))
+
+
+async def _run(it: Implementation, run: Run, payload: object) -> object:
+    call, desk = it.handler().function, _Audience()
+    if it.on_loop:
+        answer = call(ActiveJob(run, desk, payload))
+    else:
+        cancelled, loop = threading.Event(), asyncio.get_running_loop()
+        job = SyncActiveJob[Any](run, desk, payload, cancelled, loop)
+        answer = await asyncio.to_thread(call, job)
+    return await cast("Awaitable[object]", answer) if inspect.isawaitable(answer) else answer

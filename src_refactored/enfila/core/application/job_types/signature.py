@@ -1,0 +1,134 @@
+"""What a function takes and returns, as JSON."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NotRequired
+
+from pydantic import PydanticUserError
+from typing_extensions import TypedDict
+
+from enfila.core.application.queue.payload_codec import PayloadCodec
+from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
+from enfila.core.domain.json_document import JsonDocument
+
+_WORDS: Final = (Snooze, Cancel, Retry)
+_ACTIVE: Final = (ActiveJob, SyncActiveJob)
+_NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class Signature:
+    """The parameters of a function as a JSON object by name, and its result as JSON.
+
+    Parameters annotated with `ActiveJob` or `SyncActiveJob` get the active job; they are no part of
+    the payload. A parameter without an annotation takes any JSON. What a caller leaves out is not
+    stored: the function's own default counts when the job runs.
+
+    Attributes:
+        codec: checks, writes and rebuilds arguments and result.
+        job_parameters: the parameters that get the active job.
+        wants_active_job: whether one of them is annotated with `ActiveJob`, the async kind.
+
+    Raises:
+        InvalidRequest: a parameter that has no name in JSON, or an annotation that cannot be used.
+    """
+
+    def __init__(self, name: str, function: Callable[..., object], *, is_method: bool) -> None:
+        self._name = name
+        self._hints = _hints(name, function)
+        every = list(inspect.signature(function).parameters.values())[1 if is_method else 0 :]
+        self.job_parameters: Final = tuple(
+            each.name for each in every if _is_active_job(self._hints.get(each.name))
+        )
+        self.wants_active_job: Final = any(
+            ActiveJob in _kinds(self._hints[each]) for each in self.job_parameters
+        )
+        self._parameters = inspect.Signature(
+            [each for each in every if each.name not in self.job_parameters]
+        )
+        self.codec: Final = self._codec()
+
+    def __str__(self) -> str:
+        return str(self._parameters)
+
+    def arguments(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by the names of their parameters.
+
+        Raises:
+            InvalidRequest: the function cannot be called like this.
+        """
+        try:
+            return self._parameters.bind(*given, **named).arguments
+        except TypeError as refusal:
+            call = ", ".join([*map(repr, given), *(f"{name}={named[name]!r}" for name in named)])
+            raise InvalidRequest(
+                "arguments", f"({call})", f"give {self._name!r} {self}: {refusal}"
+            ) from None
+
+    def _codec(self) -> PayloadCodec:
+        fields = {}
+        for parameter in self._parameters.parameters.values():
+            if parameter.kind not in _NAMED:
+                allowed = "give it parameters that can be named: no *args, **kwargs or `/`"
+                raise InvalidRequest(f"job type {self._name!r}", str(parameter), allowed)
+            hint = self._hints.get(parameter.name, Any)
+            is_needed = parameter.default is inspect.Parameter.empty
+            fields[parameter.name] = hint if is_needed else NotRequired[hint]
+        codec = _ArgumentsCodec(_closed(f"payload of {self._name!r}", fields), _result(self._hints))
+        try:
+            codec.build()
+        except (InvalidRequest, PydanticUserError) as refusal:
+            reason = str(refusal).splitlines()[0]
+            allowed = f"annotate its parameters and its result with types for JSON: {reason}"
+            raise InvalidRequest(f"job type {self._name!r}", str(self), allowed) from None
+        return codec
+
+
+class _ArgumentsCodec(PayloadCodec):
+    """No payload at all is a call without arguments."""
+
+    def write_payload(self, payload: object) -> JsonDocument:
+        return super().write_payload({} if payload is None else payload)
+
+
+def _closed(title: str, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - an annotation
+    """A dictionary with these keys and no others. Unlike a model's, they may have any name."""
+    make: Any = TypedDict  # a type checker knows only those that are written out
+    kind = make(title, fields)
+    kind.__pydantic_config__ = {"extra": "forbid"}
+    return kind
+
+
+def _hints(name: str, function: Callable[..., object]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except Exception as problem:  # an annotation may fail in any way
+        allowed = f"its annotations must name what the module knows by then: {problem}"
+        raise InvalidRequest(f"job type {name!r}", function, allowed) from problem
+
+
+def _members(hint: object) -> tuple[Any, ...]:
+    """What a union is made of; of anything else itself."""
+    is_union = typing.get_origin(hint) in {typing.Union, types.UnionType}
+    return typing.get_args(hint) if is_union else (hint,)
+
+
+def _kinds(hint: object) -> list[object]:
+    return [typing.get_origin(each) or each for each in _members(hint)]
+
+
+def _is_active_job(hint: object) -> bool:
+    return any(kind in _ACTIVE for kind in _kinds(hint))
+
+
+def _result(hints: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an annotation
+    """What the function returns, apart from the words that end a run another way; None for any."""
+    said_otherwise = (*_WORDS, typing.NoReturn, typing.Never, Any, None)
+    hint = hints.get("return")
+    kept = tuple(each for each in _members(hint) if not any(each is it for it in said_otherwise))
+    return typing.Union[kept] if kept else None  # noqa: UP007 - made from a tuple

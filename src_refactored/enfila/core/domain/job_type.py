@@ -1,0 +1,135 @@
+"""A kind of job: the name under which a handler is known, and how its jobs are run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.attempt import AttemptOutcome
+from enfila.core.domain.job.failure import storable
+from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
+from enfila.core.domain.queue import name as checked_name
+
+DEFAULT_QUEUE: Final = "default"
+LONGEST_DESCRIPTION: Final = 10_000
+MOST_RUNNING: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobType:
+    """Value object: the definition of a job type. Wrong values are refused when it is made.
+
+    Attributes:
+        name: what its jobs are named, 1 to 255 characters; unique in an installation.
+        queue: where its jobs are added unless somebody says otherwise.
+        options: for what a job's own options leave out; what these leave out too comes from the
+            queue's default options.
+        max_concurrency: at most so many of its jobs are held by one worker at the same time, 1 to
+            100,000; None for no limit. It is stored, so that a limit across workers can follow.
+        display_name: what people read, 1 to 255 characters; the name when it is empty.
+        description: what people read besides, at most 10,000 characters.
+        enabled: false keeps its jobs in line. Of a definition it counts only when it is stored for
+            the first time; from then on people decide.
+
+    Raises:
+        InvalidRequest: a value is wrong; the message names the field, the value, what is allowed.
+    """
+
+    name: str
+    queue: str = DEFAULT_QUEUE
+    options: JobOptions = DEFAULT_OPTIONS
+    max_concurrency: int | None = None
+    display_name: str = ""
+    description: str = ""
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        _ = checked_name("name", self.name)
+        _ = checked_name("queue", self.queue)
+        if not isinstance(self.options, JobOptions):
+            raise InvalidRequest("options", self.options, "give JobOptions(…)")
+        _check_running(self.max_concurrency)
+        if self.display_name == "":
+            object.__setattr__(self, "display_name", self.name)
+        _ = checked_name("display_name", self.display_name)
+        _check_description(self.description)
+        if not isinstance(self.enabled, bool):
+            raise InvalidRequest("enabled", self.enabled, "give True or False")
+
+
+def _check_running(value: int | None) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_RUNNING:
+        allowed = f"give a whole number from 1 to {MOST_RUNNING:,}, or None for no limit"
+        raise InvalidRequest("max_concurrency", value, allowed)
+
+
+def _check_description(value: str) -> None:
+    is_text = isinstance(value, str) and len(value) <= LONGEST_DESCRIPTION
+    if not is_text or storable(value) != value:
+        allowed = f"give at most {LONGEST_DESCRIPTION:,} characters, none of them NUL"
+        raise InvalidRequest("description", value, f"{allowed} or a lone surrogate")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatistics:
+    """Value object: what became of runs.
+
+    A run counts once its outcome is written. Snoozed and released runs were no attempts and are
+    left out; so are runs whose worker vanished.
+
+    Attributes:
+        runs: all that count, the cancelled ones too.
+        successes: those that completed.
+        failures: those that failed, whether another attempt followed or not.
+        last_run_at: when the latest of them started; None when there was none.
+        last_status: completed, failed or cancelled: how that one ended.
+    """
+
+    runs: int = 0
+    successes: int = 0
+    failures: int = 0
+    last_run_at: datetime | None = None
+    last_status: AttemptOutcome | None = None
+
+    def plus(self, others: RunStatistics) -> RunStatistics:
+        """These and the others together. Of two that started at one instant `others` is later."""
+        is_later = others.last_run_at is not None and (
+            self.last_run_at is None or self.last_run_at <= others.last_run_at
+        )
+        last = others if is_later else self
+        return RunStatistics(
+            self.runs + others.runs,
+            self.successes + others.successes,
+            self.failures + others.failures,
+            last.last_run_at,
+            last.last_status,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobTypeInfo:
+    """Value object: a job type as it is stored.
+
+    Attributes:
+        definition: the newest definition, with the current `enabled`.
+        declared_at: when a process last declared it.
+        statistics: of its runs, at most one heartbeat of a worker old.
+    """
+
+    definition: JobType
+    declared_at: datetime
+    statistics: RunStatistics = field(default_factory=RunStatistics)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.definition.name
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether its jobs are claimed."""
+        return self.definition.enabled

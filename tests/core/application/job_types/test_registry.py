@@ -1,0 +1,197 @@
+"""Declaring job types, and calling what was declared."""
+
+import asyncio
+import inspect
+import threading
+from typing import Any
+
+import pytest
+
+from enfila import (
+    ActiveJob,
+    Backoff,
+    InvalidRequest,
+    JobOptions,
+    JobTypeRegistry,
+    SyncActiveJob,
+)
+from enfila.core.application.job_types.option_arguments import OptionArguments
+
+
+@pytest.fixture
+def types() -> JobTypeRegistry:
+    return JobTypeRegistry()
+
+
+def test_the_definition_holds_what_the_decorator_was_given(types: JobTypeRegistry) -> None:
+    @types.job(
+        "biz:pipeline",
+        queue="biz",
+        attempts=3,
+        backoff=Backoff.fixed(5),
+        timeout=60,
+        priority=-1,
+        options=JobOptions(attempts=9, tags=["biz"]),
+        max_concurrency=2,
+        display_name="The pipeline",
+    )
+    async def pipeline(to: str) -> None:
+        """Moves the day's orders
+        to the warehouse.
+
+        Not read by people.
+        """
+
+    [definition] = types
+    assert definition is types["biz:pipeline"] is pipeline.definition
+    assert (definition.queue, definition.max_concurrency) == ("biz", 2)
+    assert definition.display_name == "The pipeline"
+    assert definition.description == "Moves the day's orders to the warehouse."
+    assert definition.options == JobOptions(
+        attempts=3, backoff=Backoff.fixed(5), timeout=60, priority=-1, tags=["biz"]
+    )
+
+
+def test_types_are_found_by_name_in_the_order_of_their_declaration(types: JobTypeRegistry) -> None:
+    for name, queue in (("b", "two"), ("a", "one"), ("c", "two")):
+        types.job(name, queue=queue)(lambda: None)
+    assert [each.name for each in types] == ["b", "a", "c"]
+    assert (len(types), types.queues) == (3, ["one", "two"])
+    assert "a" in types
+    assert "d" not in types
+
+
+def test_a_name_is_declared_once(types: JobTypeRegistry) -> None:
+    types.job("a")(lambda: None)
+    with pytest.raises(InvalidRequest, match="name: 'a' is not allowed; a job type of this name"):
+        types.job("a")(lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"queue": ""}, "queue"),
+        ({"attempts": 0}, "attempts"),
+        ({"backoff": 3}, "backoff"),
+        ({"timeout": -1}, "timeout"),
+        ({"priority": "high"}, "priority"),
+        ({"max_concurrency": 0}, "max_concurrency"),
+        ({"description": "\x00"}, "description"),
+    ],
+)
+def test_a_wrong_definition_is_refused(
+    types: JobTypeRegistry, given: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{field}: "):
+        types.job(**{"name": "a", **given})(lambda: None)
+    assert len(types) == 0
+
+
+# ── kinds of targets ─────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_declared_function_is_called_as_it_is(types: JobTypeRegistry) -> None:
+    @types.job("double")
+    async def double(value: int) -> int:
+        """Doubles."""
+        return value * 2
+
+    @types.job("half")
+    def half(value: int) -> float:
+        return value / 2
+
+    assert await double("a") == "aa"  # type: ignore[arg-type, comparison-overlap]
+    assert half(3) == 1.5
+    assert (double.__name__, double.__doc__, double.__module__) == ("double", "Doubles.", __name__)
+
+
+async def test_a_plain_function_runs_in_a_thread(types: JobTypeRegistry) -> None:
+    @types.job("where")
+    def where(job: SyncActiveJob[Any]) -> bool:
+        job.log("in a thread, where a log may be waited for")
+        return threading.current_thread() is threading.main_thread()
+
+    assert await where.call_now() is False
+
+
+async def test_the_active_job_is_no_part_of_the_payload(types: JobTypeRegistry) -> None:
+    @types.job("told")
+    async def told(job: ActiveJob[Any], to: str) -> list[Any]:
+        await job.log("hello")
+        await job.update_progress(50)
+        await job.extend_lock(60)
+        return [job.name, job.attempt, job.payload]
+
+    assert await told.call_now(to="ada") == ["told", 1, {"to": "ada"}]
+
+
+async def test_a_plain_function_that_asks_for_the_async_job_runs_on_the_loop(
+    types: JobTypeRegistry,
+) -> None:
+    @types.job("sly")
+    def sly(job: ActiveJob[Any]) -> bool:
+        return asyncio.get_running_loop().is_running()
+
+    assert await sly.call_now() is True  # type: ignore[call-arg]
+
+
+async def test_a_class_is_made_anew_for_each_run(types: JobTypeRegistry) -> None:
+    class Pipeline:
+        """Counts its runs."""
+
+        def __init__(self) -> None:
+            self.runs = 0
+
+        async def run(self, step: int, job: ActiveJob[Any] | None = None) -> list[int]:
+            self.runs += 1
+            return [self.runs, step]
+
+    pipeline = types.job("pipeline")(Pipeline)
+    assert [await pipeline.call_now(step) for step in (1, 2)] == [[1, 1], [1, 2]]
+    assert isinstance(pipeline(), Pipeline)
+    assert types["pipeline"].description == "Counts its runs."
+
+
+async def test_an_object_with_what_it_needs_can_be_declared(types: JobTypeRegistry) -> None:
+    class Greeter:
+        def __init__(self, greeting: str) -> None:
+            self.greeting = greeting
+
+        async def run(self, name: str) -> str:
+            return f"{self.greeting}, {name}"
+
+    greet = types.job("greet")(Greeter("Olá"))
+    assert await greet.call_now(name="Ada") == "Olá, Ada"
+
+
+def test_a_class_that_needs_arguments_is_refused(types: JobTypeRegistry) -> None:
+    class Greeter:
+        def __init__(self, greeting: str) -> None: ...
+
+        async def run(self, name: str) -> str:
+            return name
+
+    with pytest.raises(InvalidRequest, match="no arguments to make it with"):
+        types.job("greet")(Greeter)
+
+
+# ── without an app ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_without_an_app_there_is_nowhere_to_add_jobs(types: JobTypeRegistry) -> None:
+    send = types.job("send")(lambda: None)
+    with pytest.raises(InvalidRequest, match=r"job_types: .* make Enfila"):
+        await send.enqueue()
+
+
+def test_options_by_name_are_those_of_a_job() -> None:
+    assert list(OptionArguments.__annotations__) == list(inspect.signature(JobOptions).parameters)
+
+
+def test_a_wrong_option_is_refused_when_it_is_given(types: JobTypeRegistry) -> None:
+    send = types.job("send")(lambda: None)
+    with pytest.raises(InvalidRequest, match=r"^priority: "):
+        send.with_options(priority="high")  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match=r"^options: .* give JobOptions"):
+        send.with_options({"delay": 5})  # type: ignore[arg-type]

@@ -1,0 +1,190 @@
+"""Arguments on their way into a job and back, and what is no job type."""
+
+import enum
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel, Field
+
+from enfila import ActiveJob, InvalidRequest, JobTypeRegistry, ResultRefused, Retry, Snooze
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclass
+class Address:
+    street: str
+    number: int
+
+
+class Order(BaseModel):
+    id: UUID
+    at: datetime
+    to: Address
+
+
+ORDER = Order(
+    id=UUID(int=7), at=datetime(2026, 5, 1, tzinfo=UTC), to=Address(street="Rua A", number=3)
+)
+
+
+@pytest.fixture
+def types() -> JobTypeRegistry:
+    return JobTypeRegistry()
+
+
+async def test_arguments_are_rebuilt_in_the_types_of_the_parameters(
+    types: JobTypeRegistry,
+) -> None:
+    seen: list[Any] = []
+
+    @types.job("ship")
+    async def ship(order: Order, colour: Colour, tags: set[str]) -> None:
+        seen.extend([order, colour, tags])
+
+    await ship.call_now(ORDER, Colour.RED, tags={"a"})
+    assert seen == [ORDER, Colour.RED, {"a"}]
+
+
+async def test_json_is_as_good_as_the_values_that_it_stands_for(types: JobTypeRegistry) -> None:
+    @types.job("later")
+    async def later(at: datetime, count: int = 1) -> datetime:
+        return at.replace(day=count)
+
+    assert await later.call_now("2026-05-01T00:00:00Z", count="3") == datetime(  # type: ignore[arg-type]
+        2026, 5, 3, tzinfo=UTC
+    )
+
+
+async def test_what_a_caller_leaves_out_is_left_to_the_function(types: JobTypeRegistry) -> None:
+    @types.job("count")
+    async def count(first: int, second: int = 2, *, third: int = 3) -> list[int]:
+        return [first, second, third]
+
+    assert await count.call_now(1) == [1, 2, 3]
+    assert await count.call_now(1, third=30) == [1, 2, 30]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["self", "args", "options", "session", "delay", "model_config", "copy", "_hidden", "payload"],
+)
+async def test_a_parameter_may_have_any_name(types: JobTypeRegistry, name: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"async def named({name}: int) -> int: return {name}", scope)
+    declared: Any = types.job("named")(scope["named"])
+    assert await declared.call_now(**{name: 5}) == 5
+
+
+async def test_a_parameter_without_annotation_takes_any_json(types: JobTypeRegistry) -> None:
+    @types.job("any")
+    async def anything(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - that is the case
+        return value
+
+    assert await anything.call_now({"a": [1, None]}) == {"a": [1, None]}
+
+
+async def test_a_constraint_of_an_annotation_counts(types: JobTypeRegistry) -> None:
+    @types.job("few")
+    async def few(count: Annotated[int, Field(gt=0)]) -> int:
+        return count
+
+    assert await few.call_now(1) == 1
+    with pytest.raises(
+        InvalidRequest, match=r"payload of 'few': \$\.count Input should be greater"
+    ):
+        await few.call_now(0)
+
+
+async def test_a_call_that_the_function_does_not_take_is_refused_with_its_signature(
+    types: JobTypeRegistry,
+) -> None:
+    @types.job("send")
+    async def send(job: ActiveJob[Any], to: str, copies: int = 1) -> None: ...
+
+    with pytest.raises(InvalidRequest) as refused:
+        await send.call_now("ada", too=1)
+    assert str(refused.value) == (
+        "arguments: \"('ada', too=1)\" is not allowed; give 'send' (to: str, copies: int = 1): "
+        "got an unexpected keyword argument 'too'"
+    )
+    with pytest.raises(InvalidRequest, match="missing a required argument: 'to'"):
+        await send.call_now()
+
+
+async def test_an_argument_that_does_not_fit_is_refused_with_its_place(
+    types: JobTypeRegistry,
+) -> None:
+    @types.job("ship")
+    async def ship(order: Order) -> None: ...
+
+    wrong = {"id": "x", "at": "2026-05-01T00:00:00Z", "to": {"street": "a", "number": 1}}
+    with pytest.raises(InvalidRequest, match=r"payload of 'ship': \$\.order\.id "):
+        await ship.call_now(wrong)  # type: ignore[arg-type]
+
+
+async def test_the_result_is_written_and_read_by_the_return_type(types: JobTypeRegistry) -> None:
+    @types.job("whole")
+    async def whole(order: Order) -> Order:
+        return order
+
+    @types.job("wrong")
+    async def wrong() -> int:
+        return "seven"  # type: ignore[return-value]
+
+    assert await whole.call_now(ORDER) == ORDER
+    with pytest.raises(ResultRefused, match="it is not a int"):
+        await wrong.call_now()
+
+
+async def test_words_that_end_a_run_are_no_part_of_the_result(types: JobTypeRegistry) -> None:
+    @types.job("maybe")
+    async def maybe(wait: float) -> int | Snooze:
+        return Snooze(wait) if wait else 7
+
+    @types.job("again")
+    async def again() -> Retry:
+        return Retry("not yet")
+
+    assert await maybe.call_now(0) == 7
+    with pytest.raises(Snooze):
+        await maybe.call_now(5)
+    with pytest.raises(Retry, match="not yet"):
+        await again.call_now()
+
+
+def several(*args: int) -> None: ...
+def by_name(**kwargs: int) -> None: ...
+def by_place(first: int, /) -> None: ...
+def of_a_strange_type(value: ModuleNotFoundError) -> None: ...
+def with_a_strange_result() -> ModuleNotFoundError:
+    return ModuleNotFoundError()
+
+
+def with_an_unknown_name(value: "NoSuchType") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (several, "no \\*args, \\*\\*kwargs or `/`"),
+        (by_name, "no \\*args, \\*\\*kwargs or `/`"),
+        (by_place, "no \\*args, \\*\\*kwargs or `/`"),
+        (of_a_strange_type, "types for JSON: .*ModuleNotFoundError"),
+        (with_a_strange_result, "types for JSON: .*ModuleNotFoundError"),
+        (with_an_unknown_name, "name 'NoSuchType' is not defined"),
+        (7, "give a function, a class with a method `run`, or an object with one"),
+        (Colour, "a class with a method `run`"),
+    ],
+)
+def test_what_cannot_be_a_job_type_is_refused_when_it_is_declared(
+    types: JobTypeRegistry, function: Any, reason: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=f"^job type 'odd': .*{reason}"):
+        types.job("odd")(function)
+    assert "odd" not in types
