@@ -10,8 +10,6 @@ from functools import lru_cache
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from croniter import CroniterError, croniter
-
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.cron_days import LAST, CronDays
 from enfila.core.domain.schedule.cron_fields import FIELDS, WEEKDAY, CronFields
@@ -116,6 +114,9 @@ def _rule_of(expression: str) -> CronRule:
 
 
 def _expanded(expression: str, fields: CronFields) -> CronRule:
+    # A program without cron expressions need not load it.
+    from croniter import CroniterError, croniter  # noqa: PLC0415
+
     text = (fields.second, fields.minute, fields.hour, fields.day, fields.month, fields.weekday)
     try:
         expanded, nth = croniter.expand(" ".join(text), second_at_beginning=True)

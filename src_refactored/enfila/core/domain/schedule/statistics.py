@@ -18,6 +18,8 @@ class RunStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    REMOVED = "removed"
+    """Its job was removed before anybody looked what became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class RunOutcome:
 class Statistics:
     """Value object: the counts of a schedule's runs, and the last of them.
 
-    A cancelled run counts as a run, and neither as a success nor as a failure.
+    A cancelled or removed run counts as a run, and neither as a success nor as a failure.
     `last_error` is the newest failure's, and stays until another one; so is `last_error_at`.
     """
 
@@ -86,7 +88,7 @@ class Statistics:
                     failures=self.failures + 1,
                     consecutive_failures=self.consecutive_failures + 1,
                 )
-            case RunStatus.CANCELLED:
+            case RunStatus.CANCELLED | RunStatus.REMOVED:
                 return replace(self, runs=runs)
 
     def to_document(self) -> dict[str, Any]:

@@ -51,6 +51,11 @@ from enfila.infrastructure.persistence.sqlalchemy.reading import Reading
 from enfila.infrastructure.persistence.sqlalchemy.removing import Removing
 from enfila.infrastructure.persistence.sqlalchemy.row_wise.writes import RowWiseJobWrites
 from enfila.infrastructure.persistence.sqlalchemy.same_database import SameDatabase
+from enfila.infrastructure.persistence.sqlalchemy.schedule_run_statements import (
+    ScheduleRunStatements,
+)
+from enfila.infrastructure.persistence.sqlalchemy.schedule_statements import ScheduleStatements
+from enfila.infrastructure.persistence.sqlalchemy.schedules import SqlAlchemySchedules
 from enfila.infrastructure.persistence.sqlalchemy.tables import DEFAULT_PREFIX, build_tables
 from enfila.infrastructure.persistence.sqlalchemy.tidying import Tidying
 from enfila.infrastructure.persistence.sqlalchemy.urls import engine_url, shown
@@ -64,6 +69,7 @@ class SqlAlchemyJobRepository(
     SqlAlchemyQueueControl,
     SqlAlchemyWorkerRegistry,
     SqlAlchemyJobTypes,
+    SqlAlchemySchedules,
     IJobRepository,
 ):
     """Jobs in SQLite (one file) or PostgreSQL.
@@ -125,6 +131,8 @@ class SqlAlchemyJobRepository(
         self._queues = Queues(self._tables, insert)
         self._workers = Workers(self._tables)
         self._job_types = JobTypeStatements(self._tables, insert)
+        self._schedules = ScheduleStatements(self._tables, insert)
+        self._runs = ScheduleRunStatements(self._tables, insert, self._add)
         self._tidying = Tidying(self._tables)
         self._logs = JobLogs(self._tables)
         self._deduplicating = Deduplicating(
@@ -185,7 +193,7 @@ class SqlAlchemyJobRepository(
         """See `IJobRepository.add`."""
         if not jobs:
             return []
-        await self._register({job.queue for job in jobs} - self._known_queues)
+        await self._register({job.queue for job in jobs})
         plain = all(job.options.deduplication is None for job in jobs)
         return await self._write(
             lambda connection: self._add(connection, jobs),
@@ -220,9 +228,9 @@ class SqlAlchemyJobRepository(
 
     async def _register(self, queues: set[str]) -> None:
         """Notes queues that this process has not added to before, so that they can be listed."""
-        if queues:
-            await self._write(lambda connection: self._queues.register(connection, sorted(queues)))
-            self._known_queues |= queues
+        if new := queues - self._known_queues:
+            await self._write(lambda connection: self._queues.register(connection, sorted(new)))
+            self._known_queues |= new
 
     def _add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
         if not jobs:
