@@ -359,7 +359,7 @@ async def test_the_end_of_a_run_is_told_once(board: Board, connect: Connect) -> 
     [ended] = await board.ended()
     others = [await connect() for _ in range(3)]
     told = await asyncio.gather(*(each.record_runs([ended]) for each in others))
-    assert sorted(told) == [0, 0, 1]
+    assert sorted(map(len, told)) == [0, 0, 1]
     statistics = (await board.read(schedule.slug)).statistics
     assert (statistics.runs, statistics.successes) == (1, 1)
     assert await board.ended() == []
@@ -378,7 +378,7 @@ async def test_a_cancelled_and_a_removed_job_end_their_runs_too(board: Board) ->
             await line.move(run.job, run.job.cancel("not wanted"))
         else:
             await board.repository.remove([run.job])
-        assert await board.repository.record_runs(await board.ended()) == 1
+        assert await board.repository.record_runs(await board.ended()) == {run.id}
         assert (await board.read(schedule.slug)).next_run_at == board.clock.now() + MINUTE
     assert [run.state for run in await board.runs(schedule.slug)] == [
         RunState.REMOVED,
@@ -389,7 +389,7 @@ async def test_a_cancelled_and_a_removed_job_end_their_runs_too(board: Board) ->
 async def test_a_run_that_goes_on_is_not_recorded(board: Board) -> None:
     schedule = await board.insert()
     run = await board.run(schedule.slug)
-    assert await board.repository.record_runs([run]) == 0
+    assert not await board.repository.record_runs([run])
     assert (await board.read(schedule.slug)).statistics.runs == 0
 
 

@@ -156,8 +156,8 @@ class IScheduleRepository(ABC):
         """Looks at the first `limit` open runs behind `after`, for those that have ended."""
 
     @abstractmethod
-    async def record_runs(self, runs: Sequence[ScheduleRun]) -> int:
-        """Tells schedules how these runs ended (`Schedule.run_ended`) and closes them; how many.
+    async def record_runs(self, runs: Sequence[ScheduleRun]) -> Collection[RunId]:
+        """Tells schedules how these runs ended (`Schedule.run_ended`) and closes them; which ones.
 
         Runs that were closed before, or have not ended (`ScheduleRun.outcome`), are left alone.
 

@@ -53,6 +53,7 @@ class ScheduleDefinition:
         overlap: what becomes of ticks while a run goes on.
         jitter: jobs start up to this long after their tick, each schedule in its own way.
         owner: the code of a deploy, or somebody at run time.
+        source: which code, where several programs share an installation; empty at run time.
 
     Raises:
         InvalidRequest: a value is wrong; the message names the field, the value, what is allowed.
@@ -72,6 +73,7 @@ class ScheduleDefinition:
     overlap: Overlap = Overlap.ALLOW
     jitter: timedelta = ZERO
     owner: Owner = Owner.RUNTIME
+    source: str = ""
 
     def __post_init__(self) -> None:
         _check_slug(self.slug)
@@ -83,6 +85,7 @@ class ScheduleDefinition:
         _check_text("name", self.name, LONGEST_NAME)
         _check_text("description", self.description, LONGEST_DESCRIPTION)
         _check_text("category", self.category, LONGEST_NAME)
+        _check_text("source", self.source, LONGEST_NAME)
         self._check_max_runs()
         object.__setattr__(self, "name", self.name or self.slug)
         object.__setattr__(self, "start_at", optional_instant("start_at", self.start_at))
@@ -138,6 +141,7 @@ class ScheduleDefinition:
             "overlap": self.overlap.value,
             "jitter": self.jitter.total_seconds(),
             "owner": self.owner.value,
+            "source": self.source,
         }
 
     @classmethod
@@ -158,6 +162,7 @@ class ScheduleDefinition:
             overlap=Overlap(stored["overlap"]),
             jitter=timedelta(seconds=stored["jitter"]),
             owner=Owner(stored["owner"]),
+            source=stored["source"],
         )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NewType
 
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
+from enfila.core.domain.json_document import Json
 from enfila.core.domain.schedule.statistics import RunOutcome, RunStatus
 
 RunId = NewType("RunId", int)
@@ -60,6 +61,28 @@ class RunState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ItemCounts:
+    """Value object: how many items a handler worked on.
+
+    A handler reports them in its progress, or returns them: `{"processed": 9, "succeeded": 8,
+    "failed": 1}`, alone or among other keys; what it leaves out is None.
+    """
+
+    processed: int | None
+    succeeded: int | None
+    failed: int | None
+
+    @classmethod
+    def of(cls, value: Json) -> ItemCounts | None:
+        """The counts in a result or progress; None if there are none."""
+        if not isinstance(value, dict):
+            return None
+        found = [value.get(each.name) for each in fields(cls)]
+        counts = [each if type(each) is int else None for each in found]
+        return None if counts == [None] * len(counts) else cls(*counts)
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleRun:
     """Value object: one run of a schedule, and its job as it is now.
 
@@ -85,6 +108,26 @@ class ScheduleRun:
         if self.job_id is None:
             return RunState.SKIPPED
         return RunState.REMOVED if self.job is None else RunState(self.job.state.value)
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts its job has had."""
+        return 0 if self.job is None else self.job.attempt
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long its last attempt took; None unless it has ended and the job is still stored."""
+        job = self.job
+        if job is None or job.started_at is None or job.finished_at is None:
+            return None
+        return job.finished_at - job.started_at
+
+    @property
+    def items(self) -> ItemCounts | None:
+        """What its handler counted; None when it did not."""
+        if self.job is None:
+            return None
+        return ItemCounts.of(self.job.result) or ItemCounts.of(self.job.progress)
 
     def outcome(self, now: datetime) -> RunOutcome | None:
         """How it ended; None while it has not. A removed job's end is now, as nobody knows it."""

@@ -152,7 +152,7 @@ class InMemorySchedules(IScheduleRepository):
         ended = [run for run in part if run.job is None or run.job.state.is_final]
         return EndedRuns(ended, part[-1].id if part else None)
 
-    async def record_runs(self, runs: Sequence[ScheduleRun]) -> int:
+    async def record_runs(self, runs: Sequence[ScheduleRun]) -> Collection[RunId]:
         now = self._store.clock.now()
         told = dict(self._store.schedules)
         closed = []
@@ -165,7 +165,7 @@ class InMemorySchedules(IScheduleRepository):
         self._store.schedules = told
         for kept in closed:
             kept.closed_at = now
-        return len(closed)
+        return {kept.run.id for kept in closed}
 
     async def runs(
         self, slug: str, *, limit: int = 100, before: RunId | None = None

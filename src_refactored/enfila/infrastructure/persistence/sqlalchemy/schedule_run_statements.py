@@ -23,6 +23,9 @@ from enfila.infrastructure.persistence.sqlalchemy.schedule_mapping import (
 from enfila.infrastructure.persistence.sqlalchemy.schedule_statements import AT_ONCE
 from enfila.infrastructure.persistence.sqlalchemy.tables import Tables
 
+_Identity = tuple[str, datetime, str, JobId | None]
+"""What tells the runs of one statement from each other."""
+
 AddJobs = Callable[[sa.Connection, Sequence[Job]], list[Added]]
 
 
@@ -45,7 +48,9 @@ class ScheduleRunStatements:
         self, connection: sa.Connection, runs: Sequence[tuple[str, NewRun]], now: datetime
     ) -> list[bool]:
         """Stores runs of schedules that are held, and their jobs; per run whether it was new."""
-        ids = [self._add_row(connection, slug, run, now) for slug, run in runs]
+        rows = [run_row(slug, run, now) for slug, run in runs]
+        numbers = self._add_rows(connection, rows)
+        ids = [numbers.get(_identity(row)) for row in rows]
         jobs = [
             (number, run.job)
             for number, (_, run) in zip(ids, runs, strict=True)
@@ -54,16 +59,20 @@ class ScheduleRunStatements:
         self._add_their_jobs(connection, jobs, now)
         return [number is not None for number in ids]
 
-    def _add_row(
-        self, connection: sa.Connection, slug: str, run: NewRun, now: datetime
-    ) -> RunId | None:
-        number: RunId | None = connection.scalar(
+    def _add_rows(
+        self, connection: sa.Connection, rows: Sequence[dict[str, Any]]
+    ) -> dict[_Identity, RunId]:
+        """The numbers of those that were new."""
+        if not rows:
+            return {}
+        runs = self._runs.c
+        added = connection.execute(
             self._insert(self._runs)
-            .values(run_row(slug, run, now))
             .on_conflict_do_nothing()
-            .returning(self._runs.c.id)
+            .returning(runs.id, runs.slug, runs.nominal, runs.origin, runs.job_id),
+            rows,
         )
-        return number
+        return {_identity(row): row["id"] for row in map(dict, added.mappings())}
 
     def _add_their_jobs(
         self, connection: sa.Connection, jobs: Sequence[tuple[RunId, Job]], now: datetime
@@ -202,3 +211,7 @@ class ScheduleRunStatements:
 
 def _unblocked(job: Job, now: datetime) -> Job:
     return job.after(job.unblock(now), now)
+
+
+def _identity(row: Mapping[str, Any]) -> _Identity:
+    return (row["slug"], row["nominal"], row["origin"], row["job_id"])

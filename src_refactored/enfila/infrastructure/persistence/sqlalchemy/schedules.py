@@ -130,11 +130,11 @@ class SqlAlchemySchedules(Access, IScheduleRepository):
         """See `IScheduleRepository.ended_runs`."""
         return await self._read(lambda connection: self._runs.ended(connection, after, limit))
 
-    async def record_runs(self, runs: Sequence[ScheduleRun]) -> int:
+    async def record_runs(self, runs: Sequence[ScheduleRun]) -> Collection[RunId]:
         """See `IScheduleRepository.record_runs`."""
         return await self._write(lambda connection: self._record(connection, runs))
 
-    def _record(self, connection: sa.Connection, runs: Sequence[ScheduleRun]) -> int:
+    def _record(self, connection: sa.Connection, runs: Sequence[ScheduleRun]) -> set[RunId]:
         now = self._instants.read(connection)
         outcomes = {run.id: outcome for run in runs if (outcome := run.outcome(now)) is not None}
         held = self._schedules.held(connection, [run.slug for run in runs])
@@ -145,7 +145,7 @@ class SqlAlchemySchedules(Access, IScheduleRepository):
                 schedule = told.get(run.slug, held[run.slug])
                 told[run.slug] = schedule.run_ended(outcomes[run.id])
         self._schedules.write(connection, list(told.values()))
-        return len(closed)
+        return closed
 
     async def runs(
         self, slug: str, *, limit: int = 100, before: RunId | None = None
