@@ -57,9 +57,9 @@ class Recording:
         if self._round_began is None:
             self._round_began = clock()
         found = await self._repository.ended_runs(self._last, _RUNS_AT_ONCE)
-        self._last = found.last
         if found.runs:
             await self._record(found.runs)
+        self._last = found.last
         if found.last is not None:
             return True
         took = timedelta(seconds=clock() - self._round_began)

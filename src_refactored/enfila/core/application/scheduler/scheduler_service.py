@@ -78,6 +78,7 @@ class SchedulerService(Emitter):
         self._tasks = OwnedTasks()
         self._hearing = OwnedTasks()
         self._closed = asyncio.Event()
+        self._edited = asyncio.Event()
         self._stop_hearing: Callable[[], None] = _nothing
         self._make_loops()
 
@@ -131,9 +132,10 @@ class SchedulerService(Emitter):
             )
         self._mode = _Mode.RUNNING
         self._stop_hearing = self.report_errors_to(self._voice.error)
+        self._edited = self._wake_up.listen(ALL_SCHEDULES, Hint.SCHEDULES)
+        _ = self._hearing.spawn(self._hear(), name="enfila hears of schedules")
         for loop in self._loops:
             loop.start()
-        _ = self._hearing.spawn(self._hear(), name="enfila hears of schedules")
         self._voice.ready()
 
     async def run(self) -> None:
@@ -178,6 +180,7 @@ class SchedulerService(Emitter):
 
     async def _shut_down(self) -> None:
         try:
+            self._wake_up.ignore(ALL_SCHEDULES, Hint.SCHEDULES, self._edited)
             self._outages.hurry()
             await self._hearing.cancel()
             await asyncio.gather(*(loop.stop() for loop in self._loops))
@@ -218,13 +221,9 @@ class SchedulerService(Emitter):
 
     async def _hear(self) -> None:
         """Looks again when a schedule was edited, in this process or another."""
-        event = self._wake_up.listen(ALL_SCHEDULES, Hint.SCHEDULES)
-        try:
-            while await event.wait():
-                event.clear()
-                self._ticks.wake()
-        finally:
-            self._wake_up.ignore(ALL_SCHEDULES, Hint.SCHEDULES, event)
+        while await self._edited.wait():
+            self._edited.clear()
+            self._ticks.wake()
 
 
 def _never() -> float:
