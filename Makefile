@@ -46,8 +46,9 @@ bench: $(STAMP) ## Measure adds, drains and pickup (python -m benchmarks.growth:
 bench-peers: $(STAMP) ## Measure it beside other job queues, which are installed below .bench.
 	@$(BIN)/python -m benchmarks.peers $(BENCH_ARGS)
 
-chaos: $(STAMP) ## Kill workers at random and prove that no job is lost.
+chaos: $(STAMP) ## Kill workers and schedulers at random and prove that no job and no tick is lost.
 	@$(BIN)/python -m tests.processes.chaos
+	@$(BIN)/python -m tests.processes.schedule_chaos
 
 clean: ## Remove the environments and the caches.
 	rm -rf $(VENV) .venv313 .bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -23,6 +23,7 @@ def test_without_variables_the_defaults_hold() -> None:
         pool_size=5,
         synchronous="FULL",
         notify=True,
+        time_zone="UTC",
     )
     assert load_settings().schema_name is None
 
@@ -36,6 +37,7 @@ def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
         "POOL_SIZE": "7",
         "SYNCHRONOUS": "NORMAL",
         "NOTIFY": "0",
+        "TIME_ZONE": "Europe/Berlin",
     }.items():
         monkeypatch.setenv(f"ENFILA_{name}", value)
     settings = load_settings()
@@ -47,6 +49,7 @@ def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
         "pool_size": 7,
         "synchronous": "NORMAL",
         "notify": False,
+        "time_zone": "Europe/Berlin",
     }
 
 

@@ -19,6 +19,9 @@ from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.job_handle import JobHandle
 from enfila.core.application.queue.maintenance_options import MaintenanceOptions
 from enfila.core.application.queue.new_job import NewJob
+from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
+from enfila.core.application.scheduler.scheduler_service import SchedulerService
+from enfila.core.application.scheduler.schedules import Schedules
 from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
 from enfila.core.application.worker.processor import ProcessorLike
 from enfila.core.application.worker.worker_options import WorkerOptions
@@ -44,8 +47,12 @@ from enfila.core.domain.errors import (
     QueueNotEmpty,
     RepositoryUnavailable,
     ResultRefused,
+    ScheduleChanged,
+    ScheduleExists,
+    ScheduleNotFound,
     SchemaMismatch,
     StaleTransition,
+    UnknownTimeZone,
     Unrecoverable,
 )
 from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
@@ -60,6 +67,19 @@ from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job_type import JobType, JobTypeInfo, RunStatistics
 from enfila.core.domain.queue import QueueCounts
+from enfila.core.domain.schedule.cron import Cron
+from enfila.core.domain.schedule.definition import ScheduleDefinition
+from enfila.core.domain.schedule.interval import AfterCompletion, Interval
+from enfila.core.domain.schedule.misfire import CatchUp, Misfire
+from enfila.core.domain.schedule.once import Once
+from enfila.core.domain.schedule.overlap import Overlap
+from enfila.core.domain.schedule.preview import Preview
+from enfila.core.domain.schedule.run import ItemCounts, RunState, ScheduleRun
+from enfila.core.domain.schedule.schedule import Schedule
+from enfila.core.domain.schedule.scheduled_for import ScheduledFor
+from enfila.core.domain.schedule.state import ScheduleState
+from enfila.core.domain.schedule.target import Target
+from enfila.core.domain.schedule.times_of_day import TimesOfDay
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.queue.queue_service import QueueService
 
@@ -75,6 +95,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AbstractQueue",
     "ActiveJob",
+    "AfterCompletion",
     "AlreadyClosed",
     "AlreadyRunning",
     "Attempt",
@@ -82,9 +103,11 @@ __all__ = [
     "AttemptTimedOut",
     "Backoff",
     "Cancel",
+    "CatchUp",
     "Clock",
     "Conflict",
     "Container",
+    "Cron",
     "DeclaredJob",
     "Deduplication",
     "DriverMissing",
@@ -93,8 +116,10 @@ __all__ = [
     "HandlerError",
     "IJobRepository",
     "InMemoryJobRepository",
+    "Interval",
     "InvalidRequest",
     "InvalidSettings",
+    "ItemCounts",
     "Job",
     "JobError",
     "JobHandle",
@@ -110,9 +135,13 @@ __all__ = [
     "JobTypes",
     "LockLost",
     "MaintenanceOptions",
+    "Misfire",
     "MoveNotAllowed",
     "NewJob",
     "NotFound",
+    "Once",
+    "Overlap",
+    "Preview",
     "ProcessorLike",
     "ProcessorMissing",
     "QueueCounts",
@@ -123,7 +152,19 @@ __all__ = [
     "Retention",
     "RetentionPolicy",
     "Retry",
+    "RunState",
     "RunStatistics",
+    "Schedule",
+    "ScheduleChanged",
+    "ScheduleDefinition",
+    "ScheduleExists",
+    "ScheduleNotFound",
+    "ScheduleRun",
+    "ScheduleState",
+    "ScheduledFor",
+    "SchedulerOptions",
+    "SchedulerService",
+    "Schedules",
     "SchemaMismatch",
     "ServedQueues",
     "Settings",
@@ -131,6 +172,9 @@ __all__ = [
     "SqlAlchemyJobRepository",
     "StaleTransition",
     "SyncActiveJob",
+    "Target",
+    "TimesOfDay",
+    "UnknownTimeZone",
     "Unrecoverable",
     "WakeUp",
     "WorkerId",

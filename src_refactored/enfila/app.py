@@ -14,6 +14,9 @@ from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
+from enfila.core.application.scheduler.scheduler_service import SchedulerService
+from enfila.core.application.scheduler.schedules import Schedules
 from enfila.core.application.worker.processor import ProcessorLike
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
@@ -45,12 +48,15 @@ class Enfila:
         pool_size: connections kept to a server.
         synchronous: SQLite: FULL survives a power cut, NORMAL is faster.
         notify: whether PostgreSQL's NOTIFY wakes the workers of other processes.
+        time_zone: for schedules that name none, such as `America/Sao_Paulo`; UTC when None.
         job_types: the job types of this program; None for a registry of its own.
-        container: brings its own adapters; the arguments above, up to `notify`, are then left out.
+        container: brings its own adapters; the arguments above, up to `time_zone`, are then left
+            out, but for the clock.
 
     Attributes:
         job: the decorator that declares a job type: `@app.job("email:welcome", queue="email")`;
             see `JobTypeRegistry.job`.
+        schedules: makes, changes and explains schedules.
 
     Raises:
         InvalidRequest: a wrong argument or setting.
@@ -68,6 +74,7 @@ class Enfila:
         pool_size: int | None = None,
         synchronous: str | None = None,
         notify: bool | None = None,
+        time_zone: str | None = None,
         job_types: JobTypeRegistry | None = None,
         container: Container | None = None,
     ) -> None:
@@ -79,6 +86,7 @@ class Enfila:
             "pool_size": pool_size,
             "synchronous": synchronous,
             "notify": notify,
+            "time_zone": time_zone,
         }
         chosen = {name: value for name, value in given.items() if value is not None}
         self._container = container or _configured(chosen)
@@ -95,8 +103,10 @@ class Enfila:
         self._repository = self._container.job_repository()
         self._queues: dict[str, AbstractQueue[Any, Any]] = {}
         self._workers: list[WorkerService[Any, Any]] = []
+        self._schedulers: list[SchedulerService] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
+        self.schedules: Final[Schedules] = self._container.schedules()
         self._types.attach(self.queue)
 
     @property
@@ -133,7 +143,7 @@ class Enfila:
         return self
 
     async def close(self, grace: Duration | None = None) -> None:
-        """Closes workers, queues and database, in this order. May be called twice.
+        """Closes schedulers, workers, queues and database, in this order. May be called twice.
 
         Args:
             grace: how long running jobs may go on; None for each worker's own setting.
@@ -152,9 +162,13 @@ class Enfila:
             last_first.push_async_callback(self._container.wake_up().close)
             last_first.push_async_callback(self._close_queues)
             last_first.push_async_callback(self._close_workers, length)
+            last_first.push_async_callback(self._close_schedulers)
 
     async def _close_workers(self, grace: timedelta | None) -> None:
         await _all(worker.close(grace) for worker in self._workers)
+
+    async def _close_schedulers(self) -> None:
+        await _all(scheduler.close() for scheduler in self._schedulers)
 
     async def _close_queues(self) -> None:
         await _all(queue.close() for queue in self._queues.values())
@@ -309,6 +323,16 @@ class Enfila:
         names = types.queues if queues is None else list(queues)
         served = self._container.served_queues([self.queue(name) for name in names], types)
         return self._keep(self._container.worker(served, types, options))
+
+    def scheduler(self, options: SchedulerOptions | None = None) -> SchedulerService:
+        """A scheduler; `async with scheduler:` or `await scheduler.run()` starts it.
+
+        Any number of processes may run one for the same schedules.
+        """
+        self._check_open()
+        scheduler = self._container.scheduler(options=options)
+        self._schedulers.append(scheduler)
+        return scheduler
 
     def _keep(self, worker: WorkerService[Any, Any]) -> WorkerService[Any, Any]:
         self._workers.append(worker)

@@ -21,6 +21,7 @@ class Settings(BaseSettings):
         pool_size: `ENFILA_POOL_SIZE`: connections kept to a server.
         synchronous: `ENFILA_SYNCHRONOUS`: SQLite: FULL survives a power cut, NORMAL is faster.
         notify: `ENFILA_NOTIFY`: whether PostgreSQL's NOTIFY wakes the workers of other processes.
+        time_zone: `ENFILA_TIME_ZONE`: for schedules that name none, such as `America/Sao_Paulo`.
     """
 
     model_config = SettingsConfigDict(env_prefix="ENFILA_", frozen=True, extra="ignore")
@@ -34,6 +35,7 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=5, ge=1, le=1000)
     synchronous: Literal["FULL", "NORMAL", "EXTRA", "OFF"] = "FULL"
     notify: bool = True
+    time_zone: str = "UTC"
 
 
 def load_settings() -> Settings:

@@ -46,6 +46,7 @@ _SPAWNING.set_forkserver_preload(
     [
         "tests.processes.worker_program",
         "tests.processes.enqueuer_program",
+        "tests.processes.scheduler_program",
         "enfila.infrastructure.persistence.sqlalchemy",
         "enfila.infrastructure.wake_up.postgresql_wake_up",
         "sqlalchemy.dialects.postgresql.asyncpg",

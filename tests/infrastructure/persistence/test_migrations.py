@@ -37,6 +37,8 @@ TABLES = {
     "jobs",
     "position_counter",
     "queues",
+    "schedule_runs",
+    "schedules",
     "workers",
 }
 POSTGRES = pytest.param("postgresql-asyncpg", marks=pytest.mark.postgres)

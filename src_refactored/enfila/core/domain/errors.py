@@ -3,15 +3,19 @@
 EnfilaError
 ├── InvalidRequest            wrong input, refused before any write            (a ValueError)
 │   ├── InvalidSettings       everything that is wrong in the environment, together
+│   ├── UnknownTimeZone       this machine's time zone database has no such name
 │   └── DriverMissing         the database driver of a URL is not installed
 ├── NotFound                                                                   (a LookupError)
 │   ├── JobNotFound
-│   └── JobTypeNotFound
+│   ├── JobTypeNotFound
+│   └── ScheduleNotFound
 ├── Conflict                  right input at the wrong moment
 │   ├── MoveNotAllowed        this job cannot make that move from where it is
 │   ├── StaleTransition       somebody else moved the job first
 │   ├── LockLost              the lock's token is old
 │   ├── QueueNotEmpty         active jobs forbid it
+│   ├── ScheduleExists        another schedule has the slug
+│   ├── ScheduleChanged       the schedule was edited since it was looked at
 │   ├── AlreadyClosed         the queue or worker was closed
 │   ├── AlreadyRunning        the worker was started before
 │   └── JobNotCompleted       the job waited for ended another way
@@ -64,6 +68,20 @@ class InvalidSettings(InvalidRequest):
         super().__init__("settings", f"{len(problems)} wrong", "; ".join(problems))
 
 
+class UnknownTimeZone(InvalidRequest):
+    """A zone that this machine's database does not have: misspelt, or removed since."""
+
+    def __init__(self, name: object, nearest: str | None) -> None:
+        self.name = name
+        self.nearest = nearest
+        hint = "" if nearest is None else f"; did you mean {nearest!r}?"
+        super().__init__(
+            "time_zone",
+            name,
+            "give a name from this machine's time zone database, such as 'Europe/Berlin'" + hint,
+        )
+
+
 class DriverMissing(InvalidRequest):
     """A URL names a database whose driver is not installed."""
 
@@ -101,6 +119,14 @@ class JobTypeNotFound(NotFound):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; perhaps {near[0]!r} is meant" if near else ""
         super().__init__(f"no job type is named {name!r}{hint}")
+
+
+class ScheduleNotFound(NotFound):
+    """No schedule has this slug; it may have been deleted."""
+
+    def __init__(self, slug: str) -> None:
+        self.slug = slug
+        super().__init__(f"schedule {slug!r} does not exist (never created, or deleted since)")
 
 
 # ── right input at the wrong moment ──────────────────────────────────────────────────────────
@@ -179,6 +205,27 @@ class JobNotCompleted(Conflict):
         self.state = state
         self.reason = reason
         super().__init__(f"job {job_id} ended as {state}: {reason}")
+
+
+class ScheduleExists(Conflict):
+    """A schedule was created under a slug that another one has."""
+
+    def __init__(self, slug: str) -> None:
+        self.slug = slug
+        super().__init__(f"schedule {slug!r} exists already; update it, or choose another slug")
+
+
+class ScheduleChanged(Conflict):
+    """An edit rested on an old version of its schedule; nothing was changed."""
+
+    def __init__(self, slug: str, expected: int, found: int) -> None:
+        self.slug = slug
+        self.expected = expected
+        self.found = found
+        super().__init__(
+            f"schedule {slug!r} has version {found} by now and not {expected}; "
+            "look at it again before you change it"
+        )
 
 
 # ── an attempt failed ────────────────────────────────────────────────────────────────────────

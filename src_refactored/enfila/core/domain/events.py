@@ -14,21 +14,30 @@ from enfila.core.domain.json_document import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened on a queue.
+    """Something that happened.
 
     Attributes:
         name: what listeners subscribe to.
-        queue: the queue's name.
         at: when, by the clock that wrote the rows (aware UTC).
     """
 
     name: ClassVar[str]
-    queue: str
     at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobEvent(Event):
+class QueueEvent(Event):
+    """Something that happened on a queue.
+
+    Attributes:
+        queue: the queue's name.
+    """
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent(QueueEvent):
     """Something that happened to a job."""
 
     job_id: JobId
@@ -132,28 +141,28 @@ class JobRemoved(JobEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueuePaused(Event):
+class QueuePaused(QueueEvent):
     """No job of this queue is claimed until it is resumed."""
 
     name: ClassVar[str] = "queue.paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueResumed(Event):
+class QueueResumed(QueueEvent):
     """Jobs of this queue are claimed again."""
 
     name: ClassVar[str] = "queue.resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueDrained(Event):
+class QueueDrained(QueueEvent):
     """The last unfinished job of the queue is done, and it was done on this queue object."""
 
     name: ClassVar[str] = "queue.drained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerEvent(Event):
+class WorkerEvent(QueueEvent):
     """Something that happened in a worker."""
 
     worker_id: WorkerId

@@ -12,6 +12,9 @@ from enfila.core.application.job_types.served_queues import ServedQueues
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
+from enfila.core.application.scheduler.scheduler_service import SchedulerService
+from enfila.core.application.scheduler.schedules import Schedules
+from enfila.core.application.scheduler.target_check import TargetCheck
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.worker.worker_service import WorkerService
 from enfila.infrastructure.ioc.adapters import (
@@ -38,6 +41,8 @@ class Container(containers.DeclarativeContainer):
         served_queues: `container.served_queues(queues, types)` is what one worker serves.
         queue: `container.queue("email", default_job_options=…)` makes a `QueueService`.
         worker: `container.worker(queue, processor, options)` makes a `WorkerService`.
+        schedules: makes, changes and explains schedules.
+        scheduler: `container.scheduler(options=…)` makes a `SchedulerService`.
     """
 
     config = providers.Configuration(
@@ -49,6 +54,7 @@ class Container(containers.DeclarativeContainer):
             "pool_size": 5,
             "synchronous": "FULL",
             "notify": True,
+            "time_zone": "UTC",
         }
     )
     clock = providers.Singleton(SystemClock)
@@ -82,4 +88,14 @@ class Container(containers.DeclarativeContainer):
     )
     worker: providers.Provider[WorkerService[Any, Any]] = providers.Factory(
         WorkerService, clock=clock
+    )
+    schedules: providers.Provider[Schedules] = providers.Factory(
+        Schedules,
+        job_repository,
+        providers.Factory(TargetCheck, job_type_registry, job_repository),
+        wake_up,
+        time_zone=config.time_zone,
+    )
+    scheduler: providers.Provider[SchedulerService] = providers.Factory(
+        SchedulerService, job_repository, wake_up, clock=clock
     )

@@ -12,7 +12,8 @@ from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.tasks import OwnedTasks
 
 _SECONDS_BETWEEN_LOOKS: Final = 0.005
-_SECONDS_BETWEEN_CONTROLS: Final = 1.0
+_SECONDS_BETWEEN_RATIONED: Final = 1.0
+_RATIONED: Final = frozenset({Hint.CONTROL, Hint.SCHEDULES})
 
 
 class SqliteWakeUp(InProcessWakeUp):
@@ -22,8 +23,9 @@ class SqliteWakeUp(InProcessWakeUp):
     written and not what, so everybody who listens is woken. Nothing is sent: the commit itself is
     the message.
 
-    `Hint.CONTROL` is passed on once a second at most: a worker renews all its locks when it comes,
-    and on a busy file, where its own commits are seen as changes too, it would do little else.
+    `Hint.CONTROL` and `Hint.SCHEDULES` are passed on once a second at most: a worker renews all
+    its locks, a scheduler looks for due schedules when they come, and on a busy file, where their
+    own commits are seen as changes too, they would do little else.
 
     Args:
         path: the file; None for a database in memory, which no other process can see.
@@ -34,7 +36,7 @@ class SqliteWakeUp(InProcessWakeUp):
         self._path = path
         self._tasks = OwnedTasks()
         self._connection: sqlite3.Connection | None = None
-        self._next_control = 0.0
+        self._next_rationed = 0.0
 
     async def open(self) -> None:
         """See `WakeUp.open`."""
@@ -69,11 +71,11 @@ class SqliteWakeUp(InProcessWakeUp):
 
     def _hints_of_the_moment(self, untold: set[Hint]) -> set[Hint]:
         """Those of the hints that are not kept back for a while."""
-        if Hint.CONTROL not in untold:
+        if untold.isdisjoint(_RATIONED):
             return untold
-        if monotonic() < self._next_control:
-            return untold - {Hint.CONTROL}
-        self._next_control = monotonic() + _SECONDS_BETWEEN_CONTROLS
+        if monotonic() < self._next_rationed:
+            return untold - _RATIONED
+        self._next_rationed = monotonic() + _SECONDS_BETWEEN_RATIONED
         return untold
 
     def _version(self) -> int | None:

@@ -11,6 +11,7 @@ from typing import Any
 from enfila.core.application.ports.job_reader import IJobReader
 from enfila.core.application.ports.job_type_repository import IJobTypeRepository
 from enfila.core.application.ports.queue_control import IQueueControl, IWorkerRegistry
+from enfila.core.application.ports.schedule_repository import IScheduleRepository
 from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
 from enfila.core.domain.job.job import Job
@@ -75,7 +76,9 @@ class Report:
 CallersTransaction = Any
 
 
-class IJobRepository(IJobReader, IQueueControl, IWorkerRegistry, IJobTypeRepository, ABC):
+class IJobRepository(
+    IJobReader, IQueueControl, IWorkerRegistry, IJobTypeRepository, IScheduleRepository, ABC
+):
     """Keeps jobs. Each method is one atomic step: all of it is committed, or nothing.
 
     A method returns after its commit. Instants are written with one clock: the database's on

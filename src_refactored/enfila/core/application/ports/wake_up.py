@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Hint(StrEnum):
@@ -17,6 +18,12 @@ class Hint(StrEnum):
     """A running job may have been asked to cancel, or a queue was paused or resumed."""
     SETTLED = "settled"
     """A job may have become final."""
+    SCHEDULES = "schedules"
+    """A schedule may have been made, changed or deleted. It is of no queue: `ALL_SCHEDULES`."""
+
+
+ALL_SCHEDULES: Final = ""
+"""Stands where the name of a queue would, in hints about schedules. No queue has this name."""
 
 
 @dataclass(slots=True)

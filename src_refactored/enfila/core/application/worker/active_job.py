@@ -15,6 +15,7 @@ from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.json_document import Json, JsonDocument
+from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -88,6 +89,11 @@ class _RunningJob(Generic[P]):
     def metadata(self) -> Mapping[str, Json]:
         """What travels with it (trace context, tenant data)."""
         return self._run.job.options.metadata
+
+    @property
+    def scheduled_for(self) -> ScheduledFor | None:
+        """The tick that it was made of, with its nominal time; None if it is of no schedule."""
+        return ScheduledFor.of(self.metadata) if self._run.job.schedule_id is not None else None
 
     @property
     def tags(self) -> tuple[str, ...]:

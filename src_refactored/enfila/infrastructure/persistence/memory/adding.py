@@ -24,7 +24,7 @@ class InMemoryAdding(IJobRepository):
     async def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> list[Added]:
         del notice
         now = self._store.clock.now()
-        return [self._add(self._numbered(job, now), now) for job in jobs]
+        return [self._add_job(job, now) for job in jobs]
 
     async def add_within(
         self,
@@ -46,6 +46,9 @@ class InMemoryAdding(IJobRepository):
         callback: Callable[[], None],  # noqa: ARG002 - the port's signature
     ) -> None:
         _refuse(transaction)
+
+    def _add_job(self, job: Job, now: datetime) -> Added:
+        return self._add(self._numbered(job, now), now)
 
     def _numbered(self, job: Job, now: datetime) -> Job:
         number = next(self._store.numbers)

@@ -13,6 +13,7 @@ from enfila.infrastructure.persistence.memory.queue_control import (
 )
 from enfila.infrastructure.persistence.memory.removing import InMemoryRemoving
 from enfila.infrastructure.persistence.memory.running import InMemoryRunning
+from enfila.infrastructure.persistence.memory.schedules import InMemorySchedules
 from enfila.infrastructure.persistence.memory.store import Store
 
 
@@ -22,6 +23,7 @@ class InMemoryJobRepository(
     InMemoryWorkerRegistry,
     InMemoryJobTypes,
     InMemoryAdding,
+    InMemorySchedules,
     InMemoryRunning,
     InMemoryRemoving,
 ):

@@ -16,9 +16,23 @@ from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.retention import Retention
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job_type import JobTypeInfo
+from enfila.core.domain.schedule.run import RunId, ScheduleRun
+from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.memory.deduplication_keys import DeduplicationKeys
 from enfila.infrastructure.persistence.memory.job_table import JobTable
+
+
+@dataclass(slots=True)
+class KeptRun:
+    """A run of a schedule without its job, which stands in the table of jobs.
+
+    Attributes:
+        closed_at: when its end was told to its schedule; None while that is open.
+    """
+
+    run: ScheduleRun
+    closed_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -31,6 +45,7 @@ class Store:
         records: the runs that transitions told of, per job, in the order in which they ended.
         logs: the log lines per job, in the order in which they were written.
         queues: the names of the queues that have been used, and whether each is paused.
+        schedule_runs: in the order in which they were made.
     """
 
     clock: Clock
@@ -43,6 +58,8 @@ class Store:
     queues: dict[str, bool] = field(default_factory=dict)
     workers: dict[WorkerId, WorkerInfo] = field(default_factory=dict)
     job_types: dict[str, JobTypeInfo] = field(default_factory=dict)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    schedule_runs: dict[RunId, KeptRun] = field(default_factory=dict)
 
     def standing(self, job_id: JobId, state: JobState, token: LockToken) -> Job | None:
         """The job, if it is still in this state under this token."""

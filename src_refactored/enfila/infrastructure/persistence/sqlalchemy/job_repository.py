@@ -53,6 +53,11 @@ from enfila.infrastructure.persistence.sqlalchemy.reading import Reading
 from enfila.infrastructure.persistence.sqlalchemy.removing import Removing
 from enfila.infrastructure.persistence.sqlalchemy.row_wise.writes import RowWiseJobWrites
 from enfila.infrastructure.persistence.sqlalchemy.same_database import SameDatabase
+from enfila.infrastructure.persistence.sqlalchemy.schedule_run_statements import (
+    ScheduleRunStatements,
+)
+from enfila.infrastructure.persistence.sqlalchemy.schedule_statements import ScheduleStatements
+from enfila.infrastructure.persistence.sqlalchemy.schedules import SqlAlchemySchedules
 from enfila.infrastructure.persistence.sqlalchemy.tables import DEFAULT_PREFIX, build_tables
 from enfila.infrastructure.persistence.sqlalchemy.tidying import Tidying
 from enfila.infrastructure.persistence.sqlalchemy.urls import engine_url, shown
@@ -66,6 +71,7 @@ class SqlAlchemyJobRepository(
     SqlAlchemyQueueControl,
     SqlAlchemyWorkerRegistry,
     SqlAlchemyJobTypes,
+    SqlAlchemySchedules,
     IJobRepository,
 ):
     """Jobs in SQLite (one file) or PostgreSQL.
@@ -127,6 +133,8 @@ class SqlAlchemyJobRepository(
         self._queues = Queues(self._tables, insert)
         self._workers = Workers(self._tables)
         self._job_types = JobTypeStatements(self._tables, insert)
+        self._schedules = ScheduleStatements(self._tables, insert)
+        self._runs = ScheduleRunStatements(self._tables, insert, self._add)
         self._tidying = Tidying(self._tables)
         self._logs = JobLogs(self._tables)
         self._deduplicating = Deduplicating(
@@ -192,7 +200,7 @@ class SqlAlchemyJobRepository(
         """See `IJobRepository.add`."""
         if not jobs:
             return []
-        await self._register({job.queue for job in jobs} - self._known_queues)
+        await self._register({job.queue for job in jobs})
         questions = self._writes.questions
         if questions is not None and len(jobs) <= questions.most_added and _are_plain(jobs):
             return [Added(job) for job in await self._ask(questions.add(jobs, notice))]
@@ -226,9 +234,9 @@ class SqlAlchemyJobRepository(
 
     async def _register(self, queues: set[str]) -> None:
         """Notes queues that this process has not added to before, so that they can be listed."""
-        if queues:
-            await self._write(lambda connection: self._queues.register(connection, sorted(queues)))
-            self._known_queues |= queues
+        if new := queues - self._known_queues:
+            await self._write(lambda connection: self._queues.register(connection, sorted(new)))
+            self._known_queues |= new
 
     def _add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
         if not jobs:

@@ -10,7 +10,12 @@ import sqlalchemy as sa
 
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.state import FINAL, JobState
-from enfila.infrastructure.persistence.sqlalchemy.types import BigIdentity, Instant, JobIdColumn
+from enfila.infrastructure.persistence.sqlalchemy.types import (
+    BigIdentity,
+    Instant,
+    JobIdColumn,
+    OrderedText,
+)
 
 DEFAULT_PREFIX: Final = "enfila_"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,29}")
@@ -31,6 +36,8 @@ class Tables:
     queues: sa.Table
     workers: sa.Table
     job_types: sa.Table
+    schedules: sa.Table
+    schedule_runs: sa.Table
 
 
 def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tables:
@@ -45,6 +52,7 @@ def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tab
     metadata = sa.MetaData(schema=schema)
     positions = sa.Sequence(f"{prefix}job_positions", metadata=metadata, data_type=sa.BigInteger)
     jobs = _jobs(metadata, prefix)
+    schedules = _schedules(metadata, prefix)
     return Tables(
         metadata=metadata,
         jobs=jobs,
@@ -94,6 +102,8 @@ def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tab
             sa.Column("seen_at", Instant, nullable=False),
         ),
         job_types=_job_types(metadata, prefix),
+        schedules=schedules,
+        schedule_runs=_schedule_runs(metadata, prefix, schedules),
     )
 
 
@@ -211,6 +221,71 @@ def _job_types(metadata: sa.MetaData, prefix: str) -> sa.Table:
         sa.Column("last_status", sa.Text),
         sa.CheckConstraint("max_concurrency >= 1", name=f"{prefix}job_types_max_concurrency"),
         sa.CheckConstraint("successes + failures <= runs", name=f"{prefix}job_types_runs"),
+    )
+
+
+def _schedules(metadata: sa.MetaData, prefix: str) -> sa.Table:
+    return sa.Table(
+        f"{prefix}schedules",
+        metadata,
+        sa.Column("slug", OrderedText, primary_key=True),
+        sa.Column("definition", sa.Text, nullable=False),
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("category", sa.Text, nullable=False),
+        sa.Column("job_type", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("enabled", sa.Boolean, nullable=False),
+        sa.Column("disabled_reason", sa.Text),
+        sa.Column("created_at", Instant, nullable=False),
+        sa.Column("next_run_at", Instant),
+        sa.Column("wake_at", Instant),
+        sa.Column("last_nominal", Instant),
+        sa.Column("ticks_made", sa.BigInteger, nullable=False),
+        sa.Column("enqueue_failures", sa.Integer, nullable=False),
+        sa.Column("retry_at", Instant),
+        sa.Column("finished", sa.Text),
+        sa.Column("statistics", sa.Text, nullable=False),
+        sa.CheckConstraint(
+            "next_run_at is null or (enabled and finished is null)",
+            name=f"{prefix}schedules_at_rest",
+        ),
+        sa.CheckConstraint(
+            "(next_run_at is null) = (wake_at is null)", name=f"{prefix}schedules_wake_at"
+        ),
+        _partial(f"{prefix}schedules_due", "wake_at", where="wake_at is not null"),
+    )
+
+
+def _schedule_runs(metadata: sa.MetaData, prefix: str, schedules: sa.Table) -> sa.Table:
+    table = f"{prefix}schedule_runs"
+    return sa.Table(
+        table,
+        metadata,
+        sa.Column("id", BigIdentity, sa.Identity(always=True), primary_key=True),
+        sa.Column(
+            "slug", OrderedText, sa.ForeignKey(schedules.c.slug, ondelete="CASCADE"), nullable=False
+        ),
+        sa.Column("nominal", Instant, nullable=False),
+        sa.Column("origin", sa.Text, nullable=False),
+        sa.Column("requested_by", sa.Text),
+        sa.Column("job_id", JobIdColumn),
+        sa.Column("made_at", Instant, nullable=False),
+        sa.Column("closed_at", Instant),
+        sa.CheckConstraint("origin in ('rule', 'backfill', 'manual')", name=f"{table}_origin"),
+        sa.CheckConstraint("job_id is not null or closed_at is not null", name=f"{table}_skipped"),
+        sa.Index(f"{table}_of_schedule", "slug", "id"),
+        sa.Index(
+            f"{table}_nominal",
+            "slug",
+            "nominal",
+            unique=True,
+            postgresql_where=sa.text("origin <> 'manual'"),
+            sqlite_where=sa.text("origin <> 'manual'"),
+        ),
+        _partial(f"{table}_open", "id", where="closed_at is null"),
+        _partial(f"{table}_open_of_schedule", "slug", where="closed_at is null"),
+        _partial(f"{table}_closed", "closed_at", where="closed_at is not null"),
     )
 
 

@@ -61,3 +61,6 @@ JobIdColumn = sa.Uuid(as_uuid=False).with_variant(sa.String(36), "sqlite")
 
 BigIdentity = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """A number that the database gives; SQLite does so only for its INTEGER."""
+
+OrderedText = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text that is compared by code points, as SQLite does, and not by the rules of a language."""

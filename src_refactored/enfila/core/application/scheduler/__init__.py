@@ -1,0 +1,1 @@
+"""Making jobs at times, and the use cases on schedules."""

@@ -1,0 +1,57 @@
+"""Refusing targets that no job can be made for."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+
+from enfila.core.application.job_types.registry import JobTypeRegistry
+from enfila.core.application.ports.job_type_repository import IJobTypeRepository
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.schedule.target import Target
+
+
+class TargetCheck:
+    """Compares targets with what this program declares, and with what others have declared.
+
+    Args:
+        types: what this program declares.
+        repository: what all programs have declared.
+    """
+
+    def __init__(self, types: JobTypeRegistry, repository: IJobTypeRepository) -> None:
+        self._types = types
+        self._repository = repository
+
+    async def checked(self, target: Target) -> Target:
+        """The target, its payload as the signature of its type writes it.
+
+        A target with a queue may name any job, unless this program declares the types of that
+        queue.
+
+        Raises:
+            InvalidRequest: the payload does not fit the signature, or nobody knows the type.
+        """
+        name = target.job_type
+        if name in self._types:
+            return self._written(target, target.queue or self._types[name].queue)
+        if target.queue is not None:
+            _ = self._types.terms(target.queue, name)
+        elif await self._repository.job_type(name) is None:
+            raise InvalidRequest("target.job_type", name, await self._allowed(name))
+        return target
+
+    def _written(self, target: Target, queue: str) -> Target:
+        terms = self._types.terms(queue, target.job_type)
+        if terms is None:
+            terms = self._types.terms(self._types[target.job_type].queue, target.job_type)
+        if terms is None:
+            return target
+        return replace(target, document=terms.codec.write_payload(target.document.value))
+
+    async def _allowed(self, name: str) -> str:
+        known = {each.name for each in await self._repository.job_types()}
+        known |= {each.name for each in self._types}
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"{hint}give a job type that is declared, or the queue whose workers know such jobs"

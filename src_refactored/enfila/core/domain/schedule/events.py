@@ -1,0 +1,127 @@
+"""What happened to schedules, told to the listeners of a scheduler after the commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Final
+
+from enfila.core.domain.events import Event
+from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.schedule.state import FinishReason
+from enfila.core.domain.schedule.statistics import RunStatus
+from enfila.core.domain.schedule.tick import Dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleEvent(Event):
+    """Something that happened to a schedule."""
+
+    slug: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleTicked(ScheduleEvent):
+    """A job was made of a tick."""
+
+    name: ClassVar[str] = "schedule.ticked"
+    nominal: datetime
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleTickSkipped(ScheduleEvent):
+    """A tick made no job, because another run goes on."""
+
+    name: ClassVar[str] = "schedule.skipped"
+    nominal: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleTicksDropped(ScheduleEvent):
+    """Late ticks made no jobs."""
+
+    name: ClassVar[str] = "schedule.dropped"
+    dropped: Dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleTargetMissing(ScheduleEvent):
+    """No process has declared the job type of a tick; its job waits for a worker that has it."""
+
+    name: ClassVar[str] = "schedule.target_missing"
+    job_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleRunEnded(ScheduleEvent):
+    """The job of a tick is final, and its schedule knows."""
+
+    name: ClassVar[str] = "schedule.run_ended"
+    nominal: datetime
+    job_id: JobId | None
+    status: RunStatus
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleFinished(ScheduleEvent):
+    """A schedule will not tick again."""
+
+    name: ClassVar[str] = "schedule.finished"
+    reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleFailed(ScheduleEvent):
+    """The job of a due tick could not be added. It is tried again, unless that was the last time.
+
+    Attributes:
+        failures: how often in a row.
+        is_disabled: the schedule was disabled for it.
+    """
+
+    name: ClassVar[str] = "schedule.failed"
+    error: str
+    failures: int
+    is_disabled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerReady(Event):
+    """The scheduler looks for due schedules."""
+
+    name: ClassVar[str] = "scheduler.ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerClosed(Event):
+    """The scheduler has ended."""
+
+    name: ClassVar[str] = "scheduler.closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerErrorOccurred(Event):
+    """Something went wrong (database, listener); the scheduler goes on."""
+
+    name: ClassVar[str] = "scheduler.error"
+    error: BaseException
+    during: str
+
+
+SCHEDULER_EVENTS: Final = frozenset(
+    event.name
+    for event in (
+        ScheduleTicked,
+        ScheduleTickSkipped,
+        ScheduleTicksDropped,
+        ScheduleTargetMissing,
+        ScheduleRunEnded,
+        ScheduleFinished,
+        ScheduleFailed,
+        SchedulerReady,
+        SchedulerClosed,
+        SchedulerErrorOccurred,
+    )
+)

@@ -1,0 +1,37 @@
+"""Instants at the edges: any aware `datetime` comes in, aware UTC goes on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from enfila.core.domain.errors import InvalidRequest
+
+MICROSECOND: Final = timedelta(microseconds=1)
+"""The smallest step of time: the first time *at or after* t is the first one after t less this."""
+
+
+def instant(field: str, value: datetime) -> datetime:
+    """This instant in UTC.
+
+    Raises:
+        InvalidRequest: not a `datetime`, or one without a time zone.
+    """
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidRequest(field, value, "give an aware datetime (with a time zone)")
+    return value.astimezone(UTC)
+
+
+def optional_instant(field: str, value: datetime | None) -> datetime | None:
+    """This instant in UTC, if there is one; see `instant`."""
+    return None if value is None else instant(field, value)
+
+
+def text_of(value: datetime | None) -> str | None:
+    """What is stored of an instant."""
+    return None if value is None else value.isoformat()
+
+
+def from_text(text: str | None) -> datetime | None:
+    """The instant that `text_of` stored."""
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,43 @@
+"""A trigger for one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from enfila.core.domain.schedule.instants import instant as checked_instant
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Once:
+    """Value object: one tick.
+
+    Attributes:
+        at: when (aware; kept in UTC).
+    """
+
+    at: datetime
+    kind: ClassVar[str] = "once"
+
+    def __init__(self, at: datetime) -> None:
+        object.__setattr__(self, "at", checked_instant("once.at", at))
+
+    def next_after(self, instant: datetime, zone: ZoneInfo) -> datetime | None:  # noqa: ARG002
+        """The instant itself as long as it lies ahead; then None."""
+        return self.at if instant < self.at else None
+
+    def in_words(self) -> str:
+        """The rule in plain English."""
+        return f"once, at {self.at:%Y-%m-%d %H:%M:%S} UTC"
+
+    def to_document(self) -> dict[str, Any]:
+        """What is stored."""
+        return {"kind": self.kind, "at": self.at.isoformat()}
+
+    @classmethod
+    def from_document(cls, stored: Mapping[str, Any]) -> Once:
+        """The trigger that `to_document` stored."""
+        return cls(datetime.fromisoformat(stored["at"]))

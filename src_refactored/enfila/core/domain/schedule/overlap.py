@@ -1,0 +1,52 @@
+"""What a tick does while an earlier run of its schedule still goes on."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import assert_never
+
+
+class OverlapDecision(StrEnum):
+    """What is to be done with a tick."""
+
+    ENQUEUE = "enqueue"
+    """Its job is added."""
+    SKIP = "skip"
+    """It makes no job, and is recorded as skipped."""
+    ENQUEUE_BEHIND = "enqueue behind"
+    """Its job is added, and starts when the run that goes on has ended."""
+    CANCEL_AND_ENQUEUE = "cancel and enqueue"
+    """The jobs that are not finished are cancelled, then its job is added."""
+
+
+class Overlap(StrEnum):
+    """A schedule's rule for runs that meet."""
+
+    ALLOW = "allow"
+    """They run beside each other."""
+    SKIP = "skip"
+    """The new tick is skipped."""
+    QUEUE_ONE = "queue_one"
+    """The new tick waits for the end of the run; if one waits already, it is skipped."""
+    CANCEL_OLD = "cancel_old"
+    """The old run is cancelled, the new one starts."""
+
+    def decide(self, *, running: int, waiting: int = 0) -> OverlapDecision:
+        """What becomes of the next tick.
+
+        Args:
+            running: jobs of the schedule that may run by now: waiting in line, delayed or active.
+            waiting: jobs of the schedule that wait behind another run of it.
+        """
+        if running + waiting == 0:
+            return OverlapDecision.ENQUEUE
+        match self:
+            case Overlap.ALLOW:
+                return OverlapDecision.ENQUEUE
+            case Overlap.SKIP:
+                return OverlapDecision.SKIP
+            case Overlap.QUEUE_ONE:
+                return OverlapDecision.SKIP if waiting else OverlapDecision.ENQUEUE_BEHIND
+            case Overlap.CANCEL_OLD:
+                return OverlapDecision.CANCEL_AND_ENQUEUE
+        assert_never(self)

@@ -1,0 +1,281 @@
+"""The schedule: a rule that makes jobs at times, and the decisions of its life."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.schedule.definition import ScheduleDefinition
+from enfila.core.domain.schedule.due import DueTimes, due_times
+from enfila.core.domain.schedule.instants import from_text, text_of
+from enfila.core.domain.schedule.interval import AfterCompletion
+from enfila.core.domain.schedule.jitter import jittered
+from enfila.core.domain.schedule.overlap import OverlapDecision
+from enfila.core.domain.schedule.state import FinishReason, ScheduleState
+from enfila.core.domain.schedule.statistics import RunOutcome, Statistics
+from enfila.core.domain.schedule.tick import Advance, Tick
+
+MOST_ENQUEUE_FAILURES: Final = 5
+"""In a row; then a schedule is disabled."""
+FIRST_RETRY: Final = timedelta(seconds=5)
+LONGEST_RETRY: Final = timedelta(minutes=5)
+
+
+@dataclass(slots=True)
+class Schedule:
+    """Entity: a rule that makes jobs at times. It decides, and changes nothing of itself.
+
+    `due` ends in an `Advance`, which a repository applies or finds stale. The other decisions end
+    in the schedule as it should be stored. Instants are aware UTC.
+
+    Attributes:
+        definition: what people said; see there.
+        version: rises with every edit, enabling and disabling; ticks leave it as it is.
+        enabled: whether it ticks.
+        disabled_reason: why it does not; None while enabled.
+        next_run_at: its next nominal time; None while it is disabled, finished, or waits for the
+            end of a run.
+        last_nominal: the newest tick that was dealt with. No tick at or before it comes again,
+            whatever the clock says.
+        ticks_made: how many jobs it has made, for `max_runs`.
+        enqueue_failures: how often in a row its job could not be added.
+        retry_at: not before this is the failed enqueue tried again.
+        finished: why it will not tick again; None while it may.
+        statistics: what became of its runs.
+    """
+
+    definition: ScheduleDefinition
+    created_at: datetime
+    version: int = 1
+    enabled: bool = True
+    disabled_reason: str | None = None
+    next_run_at: datetime | None = None
+    last_nominal: datetime | None = None
+    ticks_made: int = 0
+    enqueue_failures: int = 0
+    retry_at: datetime | None = None
+    finished: FinishReason | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+
+    # ── what it says of itself ───────────────────────────────────────────────────────────────
+
+    @property
+    def slug(self) -> str:
+        """Its unique name."""
+        return self.definition.slug
+
+    @property
+    def state(self) -> ScheduleState:
+        """What it does now."""
+        if self.finished is not None:
+            return ScheduleState.FINISHED
+        if not self.enabled:
+            return ScheduleState.DISABLED
+        return ScheduleState.WAITING if self.next_run_at is None else ScheduleState.ACTIVE
+
+    @property
+    def wake_at(self) -> datetime | None:
+        """When `due` is worth asking: its next time, or later after a failed enqueue."""
+        if self.next_run_at is None or self.retry_at is None:
+            return self.next_run_at
+        return max(self.next_run_at, self.retry_at)
+
+    # ── its beginning and its edits ──────────────────────────────────────────────────────────
+
+    @classmethod
+    def new(
+        cls, definition: ScheduleDefinition, now: datetime, *, enabled: bool = True
+    ) -> Schedule:
+        """A schedule to be stored.
+
+        Raises:
+            UnknownTimeZone: this machine does not know its zone.
+        """
+        reason = None if enabled else "created disabled"
+        schedule = cls(definition, now, enabled=enabled, disabled_reason=reason)
+        return schedule.aimed(now)
+
+    def edited(self, definition: ScheduleDefinition, now: datetime) -> Schedule:
+        """This schedule with another definition; its next time is counted from now.
+
+        Due ticks of the old rule that were not made are gone.
+
+        Raises:
+            InvalidRequest: the slug is another one.
+            UnknownTimeZone: this machine does not know its zone.
+        """
+        if definition.slug != self.slug:
+            raise InvalidRequest("slug", definition.slug, f"a schedule keeps its slug, {self.slug}")
+        return replace(self._next_version(), definition=definition).aimed(now)
+
+    def enable(self, now: datetime) -> Schedule:
+        """This schedule ticking again, from now; what it missed meanwhile is not caught up."""
+        enabled = replace(self._next_version(), enabled=True, disabled_reason=None)
+        return enabled.aimed(now)
+
+    def disable(self, reason: str) -> Schedule:
+        """This schedule at rest until it is enabled."""
+        return replace(
+            self._next_version(), enabled=False, disabled_reason=reason, next_run_at=None
+        )
+
+    def recomputed(self, now: datetime) -> Schedule:
+        """This schedule when the rules of its zone may have changed: its next time is looked up.
+
+        A tick that is due already stays due.
+        """
+        if self.next_run_at is None or self.next_run_at <= now:
+            return self
+        return self if isinstance(self.definition.trigger, AfterCompletion) else self.aimed(now)
+
+    def aimed(self, now: datetime) -> Schedule:
+        """This schedule with its next time after now, never before the last one it had."""
+        base = now if self.last_nominal is None else max(now, self.last_nominal)
+        following = self.definition.next_after(base)
+        finished = self._finish_reason(0, following, base)
+        is_at_rest = finished is not None or not self.enabled
+        return replace(self, finished=finished, next_run_at=None if is_at_rest else following)
+
+    # ── its ticks ────────────────────────────────────────────────────────────────────────────
+
+    def due(self, now: datetime) -> Advance | None:
+        """What it does at this time; None when nothing is due.
+
+        Raises:
+            UnknownTimeZone: its zone was removed from this machine.
+        """
+        first = self.next_run_at
+        if first is None or self.wake_at is None or now < self.wake_at:
+            return None
+        times = due_times(self.definition, first, now, self._runs_left)
+        following = self._following(times, now)
+        finished = self._finish_reason(len(times.kept), following, now)
+        return Advance(
+            slug=self.slug,
+            version=self.version,
+            rests_on=first,
+            ticks=self._ticks(times, following),
+            dropped=times.dropped,
+            next_run_at=None if finished else following,
+            last_nominal=times.newest or first,
+            finished=finished,
+        )
+
+    def accepts(self, advance: Advance) -> bool:
+        """Whether an advance still rests on what this schedule is."""
+        return self.version == advance.version and self.next_run_at == advance.rests_on
+
+    def after(self, advance: Advance) -> Schedule:
+        """This schedule once `advance` was applied: what every repository must show."""
+        return replace(
+            self,
+            next_run_at=advance.next_run_at,
+            last_nominal=advance.last_nominal,
+            ticks_made=self.ticks_made + len(advance.ticks),
+            finished=advance.finished,
+            enqueue_failures=0,
+            retry_at=None,
+        )
+
+    def decide_overlap(self, *, running: int, waiting: int = 0) -> OverlapDecision:
+        """What becomes of a tick while its jobs are under way; see `Overlap.decide`."""
+        return self.definition.overlap.decide(running=running, waiting=waiting)
+
+    def enqueue_failed(
+        self, error: str, now: datetime, *, limit: int = MOST_ENQUEUE_FAILURES
+    ) -> Schedule:
+        """This schedule after its job could not be added: tried again later, or disabled.
+
+        The tick stays due until the `limit`-th failure in a row.
+        """
+        failures = self.enqueue_failures + 1
+        failed = replace(
+            self,
+            enqueue_failures=failures,
+            retry_at=now + min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(failures - 1, 10)),
+            statistics=self.statistics.after_error(error, now),
+        )
+        if failures < limit:
+            return failed
+        return failed.disable(f"its job could not be added {failures} times in a row: {error}")
+
+    def run_ended(self, outcome: RunOutcome) -> Schedule:
+        """This schedule with the outcome of one of its jobs, and the next time if it hung on it."""
+        told = replace(self, statistics=self.statistics.after_run(outcome))
+        return told.aimed(outcome.ended_at) if self.state is ScheduleState.WAITING else told
+
+    # ── how it decides ───────────────────────────────────────────────────────────────────────
+
+    @property
+    def _runs_left(self) -> int | None:
+        limit = self.definition.max_runs
+        return None if limit is None else limit - self.ticks_made
+
+    def _next_version(self) -> Schedule:
+        return replace(self, version=self.version + 1, enqueue_failures=0, retry_at=None)
+
+    def _following(self, times: DueTimes, now: datetime) -> datetime | None:
+        """The first time after now; None when it hangs on the end of a run."""
+        if times.kept and isinstance(self.definition.trigger, AfterCompletion):
+            return None
+        return self.definition.next_after(now)
+
+    def _finish_reason(
+        self, made: int, following: datetime | None, now: datetime
+    ) -> FinishReason | None:
+        if self._runs_left is not None and self._runs_left <= made:
+            return FinishReason.OUT_OF_RUNS
+        if following is not None or (made and isinstance(self.definition.trigger, AfterCompletion)):
+            return None
+        if self.definition.trigger.next_after(now, self.definition.zone) is None:
+            return FinishReason.NO_MORE_TIMES
+        return FinishReason.END_REACHED
+
+    def _ticks(self, times: DueTimes, following: datetime | None) -> tuple[Tick, ...]:
+        previous = (times.previous or self.last_nominal, *times.kept)
+        after = (*times.kept[1:], following)
+        return tuple(
+            Tick(nominal, before, then, jittered(self.slug, nominal, then, self.definition.jitter))
+            for nominal, before, then in zip(times.kept, previous, after, strict=False)
+        )
+
+    # ── how it is stored ─────────────────────────────────────────────────────────────────────
+
+    def to_document(self) -> dict[str, Any]:
+        """All of it as a JSON document."""
+        return {
+            "definition": self.definition.to_document(),
+            "created_at": text_of(self.created_at),
+            "version": self.version,
+            "enabled": self.enabled,
+            "disabled_reason": self.disabled_reason,
+            "next_run_at": text_of(self.next_run_at),
+            "last_nominal": text_of(self.last_nominal),
+            "ticks_made": self.ticks_made,
+            "enqueue_failures": self.enqueue_failures,
+            "retry_at": text_of(self.retry_at),
+            "finished": self.finished,
+            "statistics": self.statistics.to_document(),
+        }
+
+    @classmethod
+    def from_document(cls, stored: Mapping[str, Any]) -> Schedule:
+        """The schedule that `to_document` stored."""
+        finished = stored["finished"]
+        return cls(
+            ScheduleDefinition.from_document(stored["definition"]),
+            datetime.fromisoformat(stored["created_at"]),
+            stored["version"],
+            stored["enabled"],
+            stored["disabled_reason"],
+            from_text(stored["next_run_at"]),
+            from_text(stored["last_nominal"]),
+            stored["ticks_made"],
+            stored["enqueue_failures"],
+            from_text(stored["retry_at"]),
+            None if finished is None else FinishReason(finished),
+            Statistics.from_document(stored["statistics"]),
+        )

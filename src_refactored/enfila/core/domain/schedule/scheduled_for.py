@@ -1,0 +1,59 @@
+"""What a job is told of the tick that it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from enfila.core.domain.json_document import Json
+from enfila.core.domain.schedule.instants import from_text, text_of
+
+METADATA_KEY: Final = "schedule"
+"""Where it stands in the metadata of a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledFor:
+    """Value object: a tick, as its job sees it. Instants are aware UTC.
+
+    Attributes:
+        slug: the schedule.
+        nominal: the time that the rule names, whatever the moment at which the job runs.
+        previous: the tick before it; None for the first one, and for a run by hand.
+        next: the tick after it; None when there is none, or it is not known yet.
+    """
+
+    slug: str
+    nominal: datetime
+    previous: datetime | None = None
+    next: datetime | None = None
+
+    def to_metadata(self) -> dict[str, Json]:
+        """What is added to the metadata of the job."""
+        return {
+            METADATA_KEY: {
+                "slug": self.slug,
+                "nominal": self.nominal.isoformat(),
+                "previous": text_of(self.previous),
+                "next": text_of(self.next),
+            }
+        }
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Json]) -> ScheduledFor | None:
+        """What `to_metadata` added; None if the job is of no schedule."""
+        stored = metadata.get(METADATA_KEY)
+        if not isinstance(stored, Mapping):
+            return None
+        try:
+            return cls(
+                stored["slug"],
+                datetime.fromisoformat(stored["nominal"]),
+                from_text(stored["previous"]),
+                from_text(stored["next"]),
+            )
+        # Metadata is the user's, who may have a key of this name.
+        except (KeyError, TypeError, ValueError):
+            return None

@@ -1,0 +1,71 @@
+"""What a schedule runs: a type of job, with its payload and options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions, options_from_text
+from enfila.core.domain.json_document import NULL, Json, JsonDocument, JsonRefused
+from enfila.core.domain.queue import name as checked_name
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Value object: the job that a tick makes.
+
+    Attributes:
+        job_type: the name of the job.
+        document: its payload.
+        options: timeout, attempts, backoff, priority and the rest; not when it starts, which is
+            the schedule's to say.
+        queue: where it waits; None for the queue of its type.
+    """
+
+    job_type: str
+    document: JsonDocument = NULL
+    options: JobOptions = DEFAULT_OPTIONS
+    queue: str | None = None
+
+    def __post_init__(self) -> None:
+        checked_name("target.job_type", self.job_type)
+        if self.queue is not None:
+            checked_name("target.queue", self.queue)
+        if self.options.run_at is not None or self.options.delay:
+            allowed = "leave out delay and run_at; the schedule says when its jobs start"
+            raise InvalidRequest("target.options", self.options, allowed)
+
+    @classmethod
+    def of(
+        cls,
+        job_type: str,
+        payload: Json = None,
+        options: JobOptions = DEFAULT_OPTIONS,
+        queue: str | None = None,
+    ) -> Target:
+        """A target with this payload.
+
+        Raises:
+            InvalidRequest: a name is wrong, the payload is not JSON, or the options say when.
+        """
+        try:
+            return cls(job_type, JsonDocument.of(payload), options, queue)
+        except JsonRefused as refusal:
+            raise InvalidRequest("target.payload", payload, f"give JSON: {refusal}") from None
+
+    def to_document(self) -> dict[str, Any]:
+        """What is stored."""
+        return {
+            "job_type": self.job_type,
+            "payload": self.document.value,
+            "options": self.options.to_text(),
+            "queue": self.queue,
+        }
+
+    @classmethod
+    def from_document(cls, stored: Mapping[str, Any]) -> Target:
+        """The target that `to_document` stored."""
+        options = options_from_text(stored["options"])
+        return cls.of(stored["job_type"], stored["payload"], options, stored["queue"])

@@ -1,0 +1,38 @@
+"""When a schedule ticks: one of five kinds of rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.schedule.cron import Cron
+from enfila.core.domain.schedule.interval import AfterCompletion, Interval
+from enfila.core.domain.schedule.once import Once
+from enfila.core.domain.schedule.times_of_day import TimesOfDay
+
+Trigger = Cron | Interval | AfterCompletion | TimesOfDay | Once
+"""Each kind has `next_after(instant, zone)`, `in_words()`, `to_document()`, `from_document()`."""
+
+KINDS: Final[Mapping[str, type[Trigger]]] = {
+    each.kind: each for each in (Cron, Interval, AfterCompletion, TimesOfDay, Once)
+}
+
+
+def trigger_from_document(stored: Mapping[str, Any]) -> Trigger:
+    """The trigger that some kind's `to_document` stored.
+
+    Raises:
+        InvalidRequest: an unknown kind, or values that its kind refuses.
+    """
+    kind = stored.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InvalidRequest("trigger.kind", kind, f"the kinds are {', '.join(KINDS)}")
+    try:
+        return KINDS[kind].from_document(stored)
+    except InvalidRequest:
+        raise
+    except KeyError as missing:
+        raise InvalidRequest("trigger", stored, f"a trigger {kind} has {missing}") from None
+    except (TypeError, ValueError) as problem:
+        raise InvalidRequest("trigger", stored, f"a {kind} has other values: {problem}") from None
