@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 _MOST_TRIES: Final = 5
 _IDLE_BEFORE_PING: Final = 1.0
+_BUSY_SECONDS: Final = 0.005
+"""A connection that was used so short a time ago is taken as it is."""
 _MOST_KEPT: Final = 2
 _CONNECT_SECONDS: Final = 10
 _STATEMENT_SECONDS: Final = 60
@@ -189,6 +191,7 @@ class _Home:
 
     async def past_sqlalchemy(self, question: Question[T], progress: _Progress) -> T:
         """Executes it on asyncpg's own connection: a third of the time of a small statement."""
+        await self._hear_farewells()
         connection = self._take_fresh()
         if connection is None:
             connection = await greenlet_spawn(self._take)
@@ -230,6 +233,16 @@ class _Home:
             await self._dispose()
 
     # ── kept connections ─────────────────────────────────────────────────────────────────────
+
+    async def _hear_farewells(self) -> None:
+        """Has the loop read what came in while nothing was asked, if that is any time.
+
+        A server that has closed the connection has said so; whoever sends a statement before that
+        is read cannot know whether it took place.
+        """
+        if self._kept and time.monotonic() - self._kept[-1][1] > _BUSY_SECONDS:
+            for _ in range(2):  # what is to be read comes behind the first turn
+                await asyncio.sleep(0)
 
     def _take_fresh(self) -> sa.Connection | None:
         """One that was in use a moment ago, if there is one."""
