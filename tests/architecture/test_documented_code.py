@@ -15,10 +15,12 @@ import pytest
 
 import enfila
 from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.domain import events
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.state import JobState, Reason
+from enfila.core.domain.schedule import events as schedule_events
 from enfila.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
@@ -141,16 +143,34 @@ def test_every_state_and_reason_is_documented() -> None:
 
 
 def test_every_event_is_documented_with_its_fields() -> None:
-    text = (PROJECT / "docs" / "events.md").read_text()
-    table = {
-        name: set(re.findall(r"`(\w+)`", told))
-        for name, told in re.findall(r"^\| `([a-z.]+)` \|([^|]*)\|", text, re.MULTILINE)
-    }
+    table = _fields_of_events("events.md")
     assert set(table) == events.QUEUE_EVENTS | events.WORKER_EVENTS
+    bases = (events.JobEvent, events.WorkerEvent, events.QueueEvent)
     for event in filter(_is_told, vars(events).values()):
-        bases = (events.JobEvent, events.WorkerEvent, events.Event)
         common = next(base for base in bases if issubclass(event, base))
         assert table[event.name] == _names_of_fields(event) - _names_of_fields(common)
+
+
+def test_every_event_of_a_scheduler_is_documented_with_its_fields() -> None:
+    table = _fields_of_events("schedules.md")
+    assert set(table) == schedule_events.SCHEDULER_EVENTS
+    bases = (schedule_events.ScheduleEvent, events.Event)
+    for event in filter(_is_told, vars(schedule_events).values()):
+        common = next(base for base in bases if issubclass(event, base))
+        assert table[event.name] == _names_of_fields(event) - _names_of_fields(common)
+
+
+def test_every_option_of_a_scheduler_is_documented() -> None:
+    assert {field.name for field in fields(SchedulerOptions)} <= _first_column("schedules.md")
+
+
+def _fields_of_events(document: str) -> dict[str, set[str]]:
+    """The events in the tables of a document, with what stands in their second column."""
+    text = (PROJECT / "docs" / document).read_text()
+    return {
+        name: set(re.findall(r"`(\w+)`", told))
+        for name, told in re.findall(r"^\| `([a-z_]+\.[a-z_.]+)` \|([^|]*)\|", text, re.MULTILINE)
+    }
 
 
 def _is_told(kind: object) -> TypeGuard[type[events.Event]]:

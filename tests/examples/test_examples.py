@@ -15,6 +15,7 @@ TRANSACTIONS = EXAMPLES / "transactional_enqueue.py"
 TESTING = EXAMPLES / "test_without_a_database.py"
 PROCESSES = EXAMPLES / "many_processes.py"
 JOB_TYPES = EXAMPLES / "job_types_example.py"
+SCHEDULES = EXAMPLES / "scheduler_example.py"
 
 SECONDS_FOR_A_DEMO = 20
 SECONDS_FOR_THE_OTHERS = 20
@@ -194,6 +195,24 @@ def test_the_job_of_a_killed_process_runs_again(
         "✓ Another process runs the job again.",
         "✓ All have ended as they were told to.",
     ]
+    assert list(tmp_path.iterdir()) == []
+
+
+# ── schedules ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("pg", marks=pytest.mark.postgres)])
+def test_a_day_of_schedules_passes_in_seconds(
+    environment: dict[str, str], tmp_path: Path, database: str, request: pytest.FixtureRequest
+) -> None:
+    url = ("--url", request.getfixturevalue("postgres_url")) if database == "pg" else ()
+    example = run(SCHEDULES, *url, environment=environment, timeout=SECONDS_FOR_A_DEMO)
+    assert example.returncode == 0, example.stdout
+    ticks = [line.strip() for line in example.stdout.splitlines() if line.startswith("  ")]
+    assert ticks[:3] == ["Mon 12:00  pipeline", "Mon 18:00  pipeline", "Mon 20:00  pipeline"]
+    assert sum(line.startswith("✓") for line in example.stdout.splitlines()) == 6
     assert list(tmp_path.iterdir()) == []
 
 
