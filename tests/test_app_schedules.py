@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import uuid4
 
 import pytest
@@ -14,6 +14,7 @@ from enfila import (
     Interval,
     InvalidRequest,
     JobState,
+    JobTypeRegistry,
     Misfire,
     RunState,
     Schedule,
@@ -194,3 +195,53 @@ async def jobs_of(app: Enfila, queue: str, slug: str) -> int:
     """How many jobs a schedule has made; they outlive it."""
     jobs = await app.repository.find(queue, list(JobState), limit=10_000)
     return sum(job.schedule_id == slug for job in jobs)
+
+
+# ── a declared job type ──────────────────────────────────────────────────────────────────────
+
+
+async def test_a_declared_job_is_scheduled_with_its_arguments(token: str) -> None:
+    async with Enfila("memory://", clock=FrozenClock(), time_zone="Europe/Berlin") as app:
+
+        @app.job(f"{token}:send", queue="post", attempts=3)
+        async def send(to: str, on: date, copies: int = 1) -> None: ...
+
+        often = send.with_options(priority=5)
+        definition = often.schedule(f"{token}-post", "0 7 * * *", max_runs=2)(
+            "ada@example.org", on=date(2026, 5, 1)
+        )
+        assert definition.target.job_type == f"{token}:send"
+        assert definition.target.document.value == {"to": "ada@example.org", "on": "2026-05-01"}
+        assert definition.target.options.priority == 5
+        assert definition.time_zone == "Europe/Berlin"
+        assert definition.max_runs == 2
+        created = await app.schedules.create(definition)
+        assert created.next_run_at is not None
+        run = await app.schedules.run_now(definition.slug, by="ada")
+        assert run.job is not None
+        assert (run.job.queue, run.job.name) == ("post", f"{token}:send")
+        assert run.job.max_attempts == 3
+
+
+async def test_arguments_that_do_not_fit_make_no_definition(token: str) -> None:
+    async with Enfila("memory://") as app:
+
+        @app.job(f"{token}:send")
+        async def send(to: str, copies: int = 1) -> None: ...
+
+        with pytest.raises(InvalidRequest, match="missing a required argument: 'to'"):
+            send.schedule("daily", "0 7 * * *")()  # type: ignore[call-arg]
+        with pytest.raises(InvalidRequest, match="copies"):
+            send.schedule("daily", "0 7 * * *")("ada", copies="many")  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequest, match="leave out delay and run_at"):
+            send.with_options(delay=5).schedule("daily", "0 7 * * *")("ada")
+
+
+async def test_a_registry_without_an_app_makes_no_schedules() -> None:
+    types = JobTypeRegistry()
+
+    @types.job("send")
+    async def send(to: str) -> None: ...
+
+    with pytest.raises(InvalidRequest, match="a registry without an app"):
+        send.schedule("daily", "0 7 * * *")("ada")

@@ -107,7 +107,7 @@ class Enfila:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
         self.schedules: Final[Schedules] = self._container.schedules()
-        self._types.attach(self.queue)
+        self._types.attach(self.queue, self.schedules.define)
 
     @property
     def job_types(self) -> JobTypes:

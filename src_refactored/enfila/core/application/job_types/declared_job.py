@@ -8,12 +8,16 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 from enfila.core.application.job_types.implementation import Implementation
 from enfila.core.application.job_types.option_arguments import OptionArguments
 from enfila.core.application.job_types.rehearsal import rehearse
+from enfila.core.application.job_types.scheduled_call import ScheduleArguments, ScheduledCall
 from enfila.core.application.ports.job_repository import CallersTransaction
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.job_handle import JobHandle
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.job_type import JobType
+from enfila.core.domain.json_document import Json
+from enfila.core.domain.schedule.definition import ScheduleDefinition
+from enfila.core.domain.schedule.trigger import Trigger
 
 Call = ParamSpec("Call")
 """What the target is called with."""
@@ -34,6 +38,7 @@ class DeclaredJob(Generic[Call, Answer, P, R]):
     Args:
         target: the function, class or object that was decorated.
         find_queue: finds the queue of the type.
+        define: `Schedules.define`, of the app.
         options: for the jobs that are added, before the type's own.
         session: the caller's transaction that jobs are added in.
     """
@@ -43,6 +48,7 @@ class DeclaredJob(Generic[Call, Answer, P, R]):
         target: Callable[Call, Answer],
         implementation: Implementation,
         find_queue: Callable[[str], AbstractQueue[Any, Any]],
+        define: Callable[..., ScheduleDefinition],
         *,
         options: JobOptions = DEFAULT_OPTIONS,
         session: CallersTransaction | None = None,
@@ -50,6 +56,7 @@ class DeclaredJob(Generic[Call, Answer, P, R]):
         self._target = target
         self._implementation = implementation
         self._find_queue = find_queue
+        self._define = define
         self._options = options
         self._session = session
         self.__name__: str = getattr(target, "__name__", type(target).__name__)
@@ -101,6 +108,7 @@ class DeclaredJob(Generic[Call, Answer, P, R]):
             self._target,
             self._implementation,
             self._find_queue,
+            self._define,
             options=named.over(self._options),
             session=self._session if session is None else session,
         )
@@ -120,6 +128,27 @@ class DeclaredJob(Generic[Call, Answer, P, R]):
         """As `enqueue`, for code without an event loop; not to be called from one."""
         arguments = self._implementation.signature.arguments(args, kwargs)
         return self._queue().add_sync(self.name, arguments, self._options, session=self._session)
+
+    def schedule(
+        self, slug: str, trigger: Trigger | str, /, **given: Unpack[ScheduleArguments]
+    ) -> ScheduledCall[P]:
+        """A schedule of this job type: `send.schedule("daily", "30 7 * * *")(to="…")`.
+
+        What comes of the second call is a definition, for `app.schedules.create` or `sync`.
+
+        Args:
+            slug: its unique name.
+            trigger: when it ticks; a text is a cron expression.
+            given: time zone, misfire, overlap and the rest, as `Schedules.define` takes them.
+
+        Raises:
+            InvalidRequest: a wrong value, or no app has this job type yet.
+        """
+
+        def define(payload: Json) -> ScheduleDefinition:
+            return self._define(slug, self.name, trigger, payload, options=self._options, **given)
+
+        return ScheduledCall(self._implementation.signature, define)
 
     async def call_now(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs the target here and now, for tests: no queue, no database, no retries.

@@ -22,9 +22,12 @@ from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.job_type import DEFAULT_QUEUE, JobType
+from enfila.core.domain.schedule.definition import ScheduleDefinition
 
 QueueFinder = Callable[[str], AbstractQueue[Any, Any]]
 """Finds a queue by its name."""
+Definer = Callable[..., ScheduleDefinition]
+"""`Schedules.define`."""
 
 _MOST_SHOWN: Final = 10
 
@@ -46,6 +49,7 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
         self._types: dict[str, Implementation] = {}
         self._queues: set[str] = set()
         self._find_queue: QueueFinder | None = None
+        self._definer: Definer | None = None
 
     # ── declaring ────────────────────────────────────────────────────────────────────────────
 
@@ -115,7 +119,7 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
             raise InvalidRequest("name", name, "a job type of this name was declared before")
         self._types[name] = it
         self._queues.add(it.definition.queue)
-        return DeclaredJob(target, it, self._queue_of)
+        return DeclaredJob(target, it, self._queue_of, self._define)
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────
 
@@ -170,8 +174,8 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
 
     # ── the app ──────────────────────────────────────────────────────────────────────────────
 
-    def attach(self, find_queue: QueueFinder) -> None:
-        """Has `enqueue` add to these queues, until `detach`.
+    def attach(self, find_queue: QueueFinder, define: Definer | None = None) -> None:
+        """Has `enqueue` add to these queues and `schedule` use this, until `detach`.
 
         Raises:
             InvalidRequest: the queues of another app are attached.
@@ -182,16 +186,25 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
                 "a registry of another app",
                 "close that app first, or make a registry for each",
             )
-        self._find_queue = find_queue
+        self._find_queue, self._definer = find_queue, define
 
     def detach(self, find_queue: QueueFinder) -> None:
         """Ends what `attach` began; nothing if that was somebody else's."""
         if self._find_queue == find_queue:
-            self._find_queue = None
+            self._find_queue = self._definer = None
 
     def _queue_of(self, name: str) -> AbstractQueue[Any, Any]:
         if self._find_queue is None:
-            raise InvalidRequest(
-                "job_types", "a registry without an app", "make Enfila(…, job_types=types) first"
-            )
+            raise _without_an_app()
         return self._find_queue(name)
+
+    def _define(self, *words: object, **settings: object) -> ScheduleDefinition:
+        if self._definer is None:
+            raise _without_an_app()
+        return self._definer(*words, **settings)
+
+
+def _without_an_app() -> InvalidRequest:
+    return InvalidRequest(
+        "job_types", "a registry without an app", "make Enfila(…, job_types=types) first"
+    )

@@ -205,6 +205,7 @@ class Schedules:
         checked = await self._checked(definition)
         now = await self._repository.current_instant()
         schedule = Schedule.new(checked, now, enabled=enabled)
+        await self._targets.declare([checked.target])
         await self._repository.insert_schedule(schedule)
         self._tell()
         return schedule
@@ -230,6 +231,7 @@ class Schedules:
             old = standing.definition
             return standing.edited(replace(checked, owner=old.owner, source=old.source), now)
 
+        await self._targets.declare([checked.target])
         return await self._change(checked.slug, edit)
 
     async def enable(self, slug: str) -> Schedule:

@@ -40,6 +40,7 @@ class Syncing:
         for definition in wanted:
             if (other := standing.get(definition.slug)) is not None:
                 _check_owner(other, source)
+        await self._targets.declare(each.target for each in wanted)
         done: dict[str, list[str]] = {"created": [], "updated": [], "unchanged": []}
         for definition in sorted(wanted, key=lambda each: each.slug):
             what = await self._bring(definition, enabled=definition.slug not in disabled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import replace
 
 from enfila.core.application.job_types.registry import JobTypeRegistry
@@ -40,6 +41,17 @@ class TargetCheck:
         elif await self._repository.job_type(name) is None:
             raise InvalidRequest("target.job_type", name, await self._allowed(name))
         return target
+
+    async def declare(self, targets: Iterable[Target]) -> None:
+        """Stores the job types that this program declares and these targets name.
+
+        An app may learn of a job type after it was opened, and a tick, perhaps in another process,
+        goes by what is stored.
+        """
+        named = {target.job_type for target in targets if target.job_type in self._types}
+        known = {each.name for each in await self._repository.job_types()}
+        if new := sorted(named - known):
+            await self._repository.declare_job_types([self._types[name] for name in new])
 
     def _written(self, target: Target, queue: str) -> Target:
         terms = self._types.terms(queue, target.job_type)
