@@ -80,7 +80,9 @@ async def told(app: Enfila, slug: str) -> Schedule:
 
 async def test_a_schedule_runs_a_job_type(url: str, clock: FrozenClock, token: str) -> None:
     seen: list[ScheduledFor | None] = []
-    async with Enfila(url, clock=clock, time_zone="America/Sao_Paulo") as app:
+    prefix = f"t{token}_"  # a scheduler makes the ticks of all schedules of an installation
+    zone = "America/Sao_Paulo"
+    async with Enfila(url, clock=clock, time_zone=zone, table_prefix=prefix) as app:
 
         @app.job(f"{token}:report", queue=token)
         async def report(job: ActiveJob[dict[str, str]], to: str) -> str:
@@ -133,10 +135,13 @@ def shared(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def apps(shared: str, clock: FrozenClock) -> AsyncIterator[list[Enfila]]:
+async def apps(shared: str, clock: FrozenClock, token: str) -> AsyncIterator[list[Enfila]]:
     """Three apps on one database, as three processes have; each with a scheduler."""
     async with AsyncExitStack() as stack:
-        apps = [await stack.enter_async_context(Enfila(shared, clock=clock)) for _ in range(3)]
+        apps = [
+            await stack.enter_async_context(Enfila(shared, clock=clock, table_prefix=f"t{token}_"))
+            for _ in range(3)
+        ]
         for app in apps:
             await stack.enter_async_context(app.scheduler(EAGER))
         yield apps
