@@ -71,7 +71,7 @@ async def test_on_a_busy_file_renewals_are_asked_for_now_and_then(
     wake_up: SqliteWakeUp, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each would renew all the locks of a worker, whose own commits change the file too."""
-    monkeypatch.setattr(sqlite_wake_up, "_SECONDS_BETWEEN_CONTROLS", 60)
+    monkeypatch.setattr(sqlite_wake_up, "_SECONDS_BETWEEN_RATIONED", 60)
     jobs, control = wake_up.listen("q", Hint.JOBS), wake_up.listen("q", Hint.CONTROL)
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("create table t (a)")
@@ -88,7 +88,7 @@ async def test_on_a_busy_file_renewals_are_asked_for_now_and_then(
 async def test_a_renewal_that_was_kept_back_is_asked_for_in_the_end(
     wake_up: SqliteWakeUp, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_wake_up, "_SECONDS_BETWEEN_CONTROLS", 0.1)
+    monkeypatch.setattr(sqlite_wake_up, "_SECONDS_BETWEEN_RATIONED", 0.1)
     control = wake_up.listen("q", Hint.CONTROL)
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("create table t (a)")
