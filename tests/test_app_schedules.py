@@ -147,6 +147,26 @@ async def apps(shared: str, clock: FrozenClock, token: str) -> AsyncIterator[lis
         yield apps
 
 
+async def test_an_edit_in_another_process_wakes_a_scheduler(
+    shared: str, clock: FrozenClock, token: str
+) -> None:
+    """Polling would take it an hour. A schedule that is due at its start shows its first look."""
+    async with (
+        Enfila(shared, clock=clock) as one,
+        Enfila(shared, clock=clock) as other,
+        one.scheduler(SchedulerOptions(poll_interval=3600)),
+    ):
+        for name in ("due-at-first", "due-later"):
+            slug = f"{token}-{name}"
+            every = other.schedules.define(slug, "noop", Interval(60), queue=token)
+            await other.schedules.create(every)
+            clock.advance(60)
+            await other.schedules.create(
+                other.schedules.define(f"{slug}-wakes", "noop", "@yearly", queue=token)
+            )
+            await history(other, slug, 1)
+
+
 async def test_one_of_several_schedulers_makes_a_tick(
     apps: list[Enfila], clock: FrozenClock, token: str
 ) -> None:

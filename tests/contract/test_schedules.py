@@ -386,6 +386,21 @@ async def test_a_cancelled_and_a_removed_job_end_their_runs_too(board: Board) ->
     ]
 
 
+async def test_the_next_tick_follows_the_end_of_the_last_run(board: Board) -> None:
+    schedule = await board.insert(trigger=AfterCompletion(60))
+    board.clock.advance(60)
+    rule = await board.tick(schedule)
+    by_hand = await board.run(schedule.slug)
+    await board.complete(rule)
+    assert await board.repository.record_runs(await board.ended()) == {rule.id}
+    assert (await board.read(schedule.slug)).state is ScheduleState.WAITING
+    board.clock.advance(30)
+    await board.complete(by_hand)
+    assert await board.repository.record_runs(await board.ended()) == {by_hand.id}
+    assert (await board.read(schedule.slug)).next_run_at == board.clock.now() + MINUTE
+    assert (await board.read(schedule.slug)).statistics.runs == 2
+
+
 async def test_a_run_that_goes_on_is_not_recorded(board: Board) -> None:
     schedule = await board.insert()
     run = await board.run(schedule.slug)

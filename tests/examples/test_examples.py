@@ -203,12 +203,8 @@ def test_the_job_of_a_killed_process_runs_again(
 
 @pytest.mark.slow
 @pytest.mark.processes
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("pg", marks=pytest.mark.postgres)])
-def test_a_day_of_schedules_passes_in_seconds(
-    environment: dict[str, str], tmp_path: Path, database: str, request: pytest.FixtureRequest
-) -> None:
-    url = ("--url", request.getfixturevalue("postgres_url")) if database == "pg" else ()
-    example = run(SCHEDULES, *url, environment=environment, timeout=SECONDS_FOR_A_DEMO)
+def test_a_day_of_schedules_passes_in_seconds(environment: dict[str, str], tmp_path: Path) -> None:
+    example = run(SCHEDULES, environment=environment, timeout=SECONDS_FOR_A_DEMO)
     assert example.returncode == 0, example.stdout
     ticks = [line.strip() for line in example.stdout.splitlines() if line.startswith("  ")]
     assert ticks[:3] == ["Mon 12:00  pipeline", "Mon 18:00  pipeline", "Mon 20:00  pipeline"]

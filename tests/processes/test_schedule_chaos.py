@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 @pytest.mark.timeout(120)
 def test_every_tick_is_made_exactly_once_while_schedulers_die(place: Place, tmp_path: Path) -> None:
-    plan = SchedulePlan(seed=random.SystemRandom().randrange(10**6), seconds=4)
+    plan = SchedulePlan(seed=random.SystemRandom().randrange(10**6), seconds=3)
     verdict = run_schedule_chaos(plan, place, tmp_path / "history")
     print(verdict)
     assert verdict.violations == [], verdict

@@ -159,7 +159,8 @@ class IScheduleRepository(ABC):
     async def record_runs(self, runs: Sequence[ScheduleRun]) -> Collection[RunId]:
         """Tells schedules how these runs ended (`Schedule.run_ended`) and closes them; which ones.
 
-        Runs that were closed before, or have not ended (`ScheduleRun.outcome`), are left alone.
+        Runs that were closed before, or have not ended (`ScheduleRun.outcome`), are left alone. A
+        run is the last one when no other open run of its schedule has an unfinished job.
 
         Raises:
             UnknownTimeZone: a schedule counts from the end of its runs, and this machine does not

@@ -1,21 +1,25 @@
-"""Looking up next times anew, for the rules of a zone may have changed."""
+"""Looking up next times anew."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Final
 
-from enfila.core.application.ports.schedule_repository import IScheduleRepository, ScheduleFilter
+from enfila.core.application.ports.schedule_repository import IScheduleRepository
 from enfila.core.domain.errors import UnknownTimeZone
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import ScheduleState
 
 _SCHEDULES_AT_ONCE: Final = 500
-_ACTIVE: Final = ScheduleFilter(state=ScheduleState.ACTIVE)
 
 
 class Recomputing:
-    """Goes through all active schedules once; a process that starts has the newest rules.
+    """Goes through all schedules now and then, for their next time may be another one.
+
+    The rules of a zone may have changed: a process that starts knows the newest. And a schedule
+    may wait for the end of a run that is over: when a tick is skipped for the sake of another run,
+    and that one ends in the same moment, nothing is left to wait for.
 
     Args:
         report: told of schedules whose zone this machine does not know.
@@ -30,13 +34,26 @@ class Recomputing:
 
     async def recompute(self) -> bool:
         """Looks at one part of the schedules; whether there are more."""
-        part = await self._repository.schedules(_ACTIVE, after=self._last, limit=_SCHEDULES_AT_ONCE)
+        part = await self._repository.schedules(after=self._last, limit=_SCHEDULES_AT_ONCE)
+        waiting = {each.slug for each in part if each.state is ScheduleState.WAITING}
+        unfinished = await self._repository.unfinished_jobs(waiting) if waiting else {}
         now = await self._repository.current_instant()
         for schedule in part:
-            try:
-                if schedule.recomputed(now) != schedule:
-                    await self._repository.change_schedule(schedule.slug, Schedule.recomputed)
-            except UnknownTimeZone as error:
-                self._report(error, f"looking at schedule {schedule.slug}")
+            await self._recompute(schedule, waiting - set(unfinished), now)
         self._last = part[-1].slug if len(part) == _SCHEDULES_AT_ONCE else None
         return self._last is not None
+
+    async def _recompute(
+        self, schedule: Schedule, forgotten: Collection[str], now: datetime
+    ) -> None:
+        try:
+            if schedule.slug in forgotten:
+                await self._repository.change_schedule(schedule.slug, _aimed_if_waiting)
+            elif schedule.recomputed(now) != schedule:
+                await self._repository.change_schedule(schedule.slug, Schedule.recomputed)
+        except UnknownTimeZone as error:
+            self._report(error, f"looking at schedule {schedule.slug}")
+
+
+def _aimed_if_waiting(schedule: Schedule, now: datetime) -> Schedule:
+    return schedule.aimed(now) if schedule.state is ScheduleState.WAITING else schedule

@@ -29,7 +29,7 @@ from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning
 from enfila.core.domain.schedule.events import SCHEDULER_EVENTS
 
 _FORGETTING: Final = timedelta(hours=1)
-_RECOMPUTING: Final = timedelta(days=1)
+_RECOMPUTING: Final = timedelta(minutes=10)
 _FORGOTTEN_AT_ONCE: Final = 10_000
 
 

@@ -202,10 +202,14 @@ class Schedule:
             return failed
         return failed.disable(f"its job could not be added {failures} times in a row: {error}")
 
-    def run_ended(self, outcome: RunOutcome) -> Schedule:
-        """This schedule with the outcome of one of its jobs, and the next time if it hung on it."""
+    def run_ended(self, outcome: RunOutcome, *, is_last: bool = True) -> Schedule:
+        """This schedule with the outcome of one of its jobs, and the next time if it hung on it.
+
+        A run by hand may go on beside that of the rule: only the end of the last one counts.
+        """
         told = replace(self, statistics=self.statistics.after_run(outcome))
-        return told.aimed(outcome.ended_at) if self.state is ScheduleState.WAITING else told
+        hung_on_it = is_last and self.state is ScheduleState.WAITING
+        return told.aimed(outcome.ended_at) if hung_on_it else told
 
     # ── how it decides ───────────────────────────────────────────────────────────────────────
 

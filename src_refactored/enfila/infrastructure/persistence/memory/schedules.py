@@ -154,13 +154,14 @@ class InMemorySchedules(IScheduleRepository):
 
     async def record_runs(self, runs: Sequence[ScheduleRun]) -> Collection[RunId]:
         now = self._store.clock.now()
+        going_on = await self.unfinished_jobs({run.slug for run in runs})
         told = dict(self._store.schedules)
         closed = []
         for run in runs:
             kept, outcome = self._store.schedule_runs.get(run.id), run.outcome(now)
             if kept is None or kept.closed_at is not None or outcome is None:
                 continue
-            told[run.slug] = told[run.slug].run_ended(outcome)
+            told[run.slug] = told[run.slug].run_ended(outcome, is_last=run.slug not in going_on)
             closed.append(kept)
         self._store.schedules = told
         for kept in closed:

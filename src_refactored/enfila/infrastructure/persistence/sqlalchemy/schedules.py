@@ -20,6 +20,7 @@ from enfila.core.application.ports.schedule_repository import (
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.schedule.run import NewRun, RunId, ScheduleRun
 from enfila.core.domain.schedule.schedule import Schedule
+from enfila.core.domain.schedule.state import ScheduleState
 from enfila.infrastructure.persistence.sqlalchemy.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.schedule_run_statements import (
     ScheduleRunStatements,
@@ -139,11 +140,17 @@ class SqlAlchemySchedules(Access, IScheduleRepository):
         outcomes = {run.id: outcome for run in runs if (outcome := run.outcome(now)) is not None}
         held = self._schedules.held(connection, [run.slug for run in runs])
         closed = self._runs.close(connection, sorted(outcomes), now)
+        going_on = self._runs.unfinished(
+            connection,
+            [slug for slug, each in held.items() if each.state is ScheduleState.WAITING],
+        )
         told: dict[str, Schedule] = {}
         for run in runs:
             if run.id in closed:
                 schedule = told.get(run.slug, held[run.slug])
-                told[run.slug] = schedule.run_ended(outcomes[run.id])
+                told[run.slug] = schedule.run_ended(
+                    outcomes[run.id], is_last=run.slug not in going_on
+                )
         self._schedules.write(connection, list(told.values()))
         return closed
 
