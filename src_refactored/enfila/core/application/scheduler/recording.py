@@ -14,6 +14,8 @@ from enfila.core.domain.schedule.run import RunId, ScheduleRun
 
 _RUNS_AT_ONCE: Final = 1_000
 _SHARE_OF_TIME: Final = 20
+_PARTS_OF_A_SHORT_ROUND: Final = 2
+"""One with all there is, and one that finds nothing behind it."""
 
 
 class Recording:
@@ -23,7 +25,8 @@ class Recording:
     learns of it.
 
     Args:
-        interval: between two rounds; longer after a long round, so that most of the time is rest.
+        interval: between two rounds; longer after a round through very many runs, so that most of
+            the time is rest.
         told: called when schedules were told, for one of them may have a next time now.
         report: told of what cannot be recorded.
     """
@@ -44,6 +47,7 @@ class Recording:
         self._report = report
         self._last: RunId | None = None
         self._round_began: float | None = None
+        self._parts = 0
         self._wait = interval
 
     @property
@@ -55,15 +59,17 @@ class Recording:
         """Looks at one part of the open runs; whether the round goes on."""
         clock = asyncio.get_running_loop().time
         if self._round_began is None:
-            self._round_began = clock()
+            self._round_began, self._parts = clock(), 0
         found = await self._repository.ended_runs(self._last, _RUNS_AT_ONCE)
         if found.runs:
             await self._record(found.runs)
         self._last = found.last
+        self._parts += 1
         if found.last is not None:
             return True
         took = timedelta(seconds=clock() - self._round_began)
-        self._wait = max(self._interval, took * _SHARE_OF_TIME)
+        is_long = self._parts > _PARTS_OF_A_SHORT_ROUND
+        self._wait = max(self._interval, took * _SHARE_OF_TIME) if is_long else self._interval
         self._round_began = None
         return False
 
