@@ -82,6 +82,15 @@ async def test_jobs_of_one_addition_have_their_own_options(line: Line) -> None:
     assert second.max_attempts == 1
 
 
+async def test_options_that_are_nearly_alike_are_kept_apart(line: Line) -> None:
+    """In Python 1, 1.0 and True are equal."""
+    given = [True, 1, 1.0, {"a": 1}, {"a": True}]
+    jobs = [line.make(metadata={"v": value}) for value in given]
+    await line.repository.add(jobs)
+    stored = await line.repository.get(ids(jobs))
+    assert [repr(stored[job.id].options.metadata["v"]) for job in jobs] == list(map(repr, given))
+
+
 async def test_one_addition_may_be_for_several_queues(line: Line) -> None:
     other = Line(line.repository, line.clock, f"other-{uuid4().hex}")
     jobs = [line.make("here"), other.make("there"), line.make("here")]

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -14,10 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from enfila import Enfila
+from enfila.core.application.ports.job_repository import Claim
 from enfila.core.domain.errors import AlreadyClosed
 from enfila.core.domain.job.deduplication import Deduplication
+from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.state import JobState
-from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
+from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository, server_database
 from enfila.infrastructure.persistence.sqlalchemy.database import Database
 from enfila.infrastructure.persistence.sqlalchemy.file_database import FileDatabase
 from enfila.infrastructure.persistence.sqlalchemy.server_database import ServerDatabase
@@ -283,3 +286,26 @@ async def test_a_large_bulk_keeps_its_order_and_is_counted(url: str, prefix: str
     assert await line.count(JobState.WAITING) == 4_500
     assert ids(await line.claim(5_000)) == ids(jobs)
     await repository.close()
+
+
+# ── a cut of all connections ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.postgres
+async def test_when_all_connections_are_cut_at_once_no_statement_fails(postgres_url: str) -> None:
+    """More of them lie in the pool than there are tries."""
+    url = postgres_url.replace("postgresql", "postgresql+asyncpg", 1)
+    repository = SqlAlchemyJobRepository(url)
+    wish = Claim(f"q-{uuid4().hex}", new_worker_id(), 2, timedelta(seconds=30))
+    try:
+        for _ in range(2):
+            await asyncio.gather(*(repository.claim(wish) for _ in range(12)))
+        with psycopg.connect(postgres_url, autocommit=True) as server:
+            cut = server.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+                "where application_name = 'enfila' and datname = current_database()"
+            ).fetchall()
+        assert len(cut) > server_database._MOST_TRIES  # noqa: SLF001 - what the test is about
+        assert await repository.claim(wish) == []
+    finally:
+        await repository.close()

@@ -18,6 +18,7 @@ from enfila.core.domain.job.outcome import Released
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.file_database import FileDatabase
+from enfila.infrastructure.persistence.sqlalchemy.question import Question
 from enfila.infrastructure.persistence.sqlalchemy.server_database import ServerDatabase
 from enfila.infrastructure.queue.queue_service import QueueService
 from enfila.testing import FrozenClock
@@ -31,11 +32,14 @@ class Wire:
     Attributes:
         loses_answers: so many of the next writes take place, and are not answered.
         loses_requests: so many of the next writes do not take place, and nobody knows.
+        refuses: so many of the next transactions do not take place, and it is known. Single
+            statements go through.
     """
 
     def __init__(self) -> None:
         self.loses_answers = 0
         self.loses_requests = 0
+        self.refuses = 0
 
 
 @pytest.fixture
@@ -50,6 +54,9 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
         async def write(self: Any, work: Any, *, original: Any = write_it) -> Any:
             lost = RepositoryUnavailable("database", "the line broke", uncertain=True)
+            if wire.refuses and not isinstance(work, Question):
+                wire.refuses -= 1
+                raise RepositoryUnavailable("database", "no line")
             if wire.loses_requests:
                 wire.loses_requests -= 1
                 raise lost
@@ -214,6 +221,22 @@ async def test_an_outcome_that_never_arrived_is_written_when_it_is_repeated(
     [written_at] = await line.repository.apply([completion])
     assert written_at is not None
     assert await line.state(job) is JobState.COMPLETED
+
+
+async def test_what_was_written_before_a_part_failed_is_answered_as_written(
+    line: Line, wire: Wire
+) -> None:
+    """A stale one is looked at once more, in a transaction of its own; there the line breaks."""
+    good, late = await line.add_active("good"), await line.add_active("late")
+    outcomes = [good.settle(completed()), late.settle(completed())]
+    await line.move(late, late.stall(1))
+    wire.refuses = 1
+    with pytest.raises(RepositoryUnavailable):
+        await line.repository.apply(outcomes)
+    written_at, stale = await line.repository.apply(outcomes)
+    assert (written_at is not None, stale) == (True, None)
+    assert await line.state(good) is JobState.COMPLETED
+    assert await line.state(late) is JobState.WAITING
 
 
 async def test_an_outcome_that_never_arrived_is_stale_once_another_worker_has_the_job(

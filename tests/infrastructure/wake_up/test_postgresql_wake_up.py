@@ -240,6 +240,24 @@ async def test_a_notice_that_was_not_sent_is_made_good_by_the_hint(connected: Op
     assert await is_set(event)
 
 
+async def test_what_is_hinted_after_the_notice_was_made_is_told_for_itself(
+    connected: Open, server: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been committed after the notice, whose hint is only heard of later."""
+    monkeypatch.setattr(postgresql_wake_up, "_SECONDS_FOR_A_NOTICE", 0.2)
+    one = await connected()
+    server.execute(f"listen {channel_of(one)}")
+    one.hint("first", Hint.JOBS)
+    assert await asyncio.to_thread(notified, server, until="first") == 1
+    await asyncio.sleep(0.01)  # until another notice may be made
+    notice = one.notice("q", Hint.JOBS)
+    assert notice is not None
+    notice.is_sent = True
+    one.hint("q", Hint.JOBS)
+    one.hint("q", Hint.JOBS, notice)
+    assert await asyncio.to_thread(notified, server, until="q") == 1
+
+
 async def test_there_is_no_notice_without_a_connection_or_right_after_another(
     connected: Open, url: sa.URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:

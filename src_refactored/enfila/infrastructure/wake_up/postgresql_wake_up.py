@@ -57,7 +57,8 @@ class PostgresWakeUp(InProcessWakeUp):
         self._me = uuid.uuid4().hex[:12]
         self._tasks = OwnedTasks()
         self._line: NotificationLine | None = None
-        self._unsent: set[tuple[str, Hint]] = set()
+        self._unsent: dict[tuple[str, Hint], int] = {}
+        self._enqueued = 0
         self._sent_at = float("-inf")
         self._something_to_send = asyncio.Event()
         self._all_sent = asyncio.Event()
@@ -90,15 +91,16 @@ class PostgresWakeUp(InProcessWakeUp):
         if self._until_next() > 0 or not self._connected.is_set():
             return None
         [text] = self._payloads([(queue, hint)])
-        return Notice(self._channel, text)
+        return Notice(self._channel, text, after=self._enqueued)
 
     def hint(self, queue: str, hint: Hint, notice: Notice | None = None) -> None:
         """See `WakeUp.hint`."""
         super().hint(queue, hint)
         if notice is not None and notice.is_sent:
             self._sent_at = monotonic()
-            # What was to be told of before is told of by this one too.
-            self._unsent.discard((queue, hint))
+            if self._unsent.get((queue, hint), notice.after + 1) <= notice.after:
+                # What was to be told of when the notice was made is told of by it too.
+                del self._unsent[queue, hint]
             return
         if hint is Hint.SETTLED or self._loop is None or self._loop.is_closed():
             return
@@ -109,7 +111,8 @@ class PostgresWakeUp(InProcessWakeUp):
                 self._loop.call_soon_threadsafe(self._enqueue, queue, hint)
 
     def _enqueue(self, queue: str, hint: Hint) -> None:
-        self._unsent.add((queue, hint))
+        self._enqueued += 1
+        self._unsent[queue, hint] = self._enqueued
         self._all_sent.clear()
         self._something_to_send.set()
 
@@ -122,7 +125,7 @@ class PostgresWakeUp(InProcessWakeUp):
             if (pause := self._until_next()) > 0:
                 await asyncio.sleep(pause + _SECONDS_FOR_A_NOTICE)
             self._something_to_send.clear()
-            hints, self._unsent = sorted(self._unsent), set()
+            hints, self._unsent = sorted(self._unsent), {}
             for payload in self._payloads(hints):
                 await self._send(payload)
                 self._sent_at = monotonic()

@@ -195,3 +195,18 @@ def test_a_wrong_option_is_refused_when_it_is_given(types: JobTypeRegistry) -> N
         send.with_options(priority="high")  # type: ignore[arg-type]
     with pytest.raises(InvalidRequest, match=r"^options: .* give JobOptions"):
         send.with_options({"delay": 5})  # type: ignore[arg-type]
+
+
+def test_a_limited_type_is_refused_in_a_queue_where_nobody_would_take_it() -> None:
+    types = JobTypeRegistry()
+
+    @types.job("slow", queue="slow", max_concurrency=1)
+    async def slow() -> None: ...
+
+    @types.job("quick", queue="quick")
+    async def quick() -> None: ...
+
+    assert types.terms("slow", "slow") is not None
+    with pytest.raises(InvalidRequest, match="runs in its own queue 'slow'"):
+        types.terms("quick", "slow")
+    assert types.terms("slow", "quick") is not None

@@ -193,6 +193,25 @@ def test_a_pause_after_completion_waits_for_the_end_of_the_run() -> None:
     assert schedule.next_run_at == NOON + 12 * MINUTE
 
 
+def test_an_edit_while_it_runs_waits_for_the_end_all_the_same() -> None:
+    running = ticked(new(trigger=AfterCompletion(60)), NOON + MINUTE)
+    longer = replace(running.definition, trigger=AfterCompletion(120))
+    edited = running.edited(longer, NOON + 2 * MINUTE)
+    assert (edited.version, edited.next_run_at) == (running.version + 1, None)
+    after = edited.run_ended(ended(NOON + MINUTE, seconds=600))
+    assert after.next_run_at == NOON + 13 * MINUTE
+    hourly = replace(running.definition, trigger=Interval(3600))
+    assert running.edited(hourly, NOON + 2 * MINUTE).next_run_at is not None
+
+
+def test_one_that_is_enabled_while_it_runs_waits_for_the_end() -> None:
+    running = ticked(new(trigger=AfterCompletion(60)), NOON + MINUTE)
+    rested = running.disable("by hand")
+    enabled = rested.enable(NOON + 2 * MINUTE, is_running=True)
+    assert (enabled.state, enabled.next_run_at) == (ScheduleState.WAITING, None)
+    assert rested.enable(NOON + 2 * MINUTE).next_run_at == NOON + 3 * MINUTE
+
+
 def test_a_tick_dropped_as_too_late_does_not_wait_for_a_run() -> None:
     schedule = new(trigger=AfterCompletion(60), misfire=Misfire("none"))
     found = due(schedule, NOON + 30 * MINUTE)

@@ -154,8 +154,18 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
             return None
         if name not in self._types:
             raise InvalidRequest("name", name, self._allowed(name))
+        self.check_queue(name, queue)
         found = self._types[name]
         return Terms(found.signature.codec, found.definition.options)
+
+    def check_queue(self, name: str, queue: str) -> None:
+        """Raises `InvalidRequest` where no worker would take jobs of this type from this queue."""
+        definition = self._types[name].definition
+        if definition.max_concurrency is not None and queue != definition.queue:
+            allowed = (
+                f"{name!r} has a max_concurrency and runs in its own queue {definition.queue!r}"
+            )
+            raise InvalidRequest("queue", queue, allowed)
 
     def result_codec(self, queue: str, name: str) -> PayloadCodec | None:
         """See `JobCatalog.result_codec`."""

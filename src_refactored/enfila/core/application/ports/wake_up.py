@@ -32,11 +32,13 @@ class Notice:
 
     Attributes:
         channel, text: what is to be sent where.
+        after: how many hints its maker had heard before.
         is_sent: set by a repository that has sent it.
     """
 
     channel: str
     text: str
+    after: int = 0
     is_sent: bool = False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from enfila.core.application.ports.schedule_repository import IScheduleRepository
@@ -48,12 +49,16 @@ class Recomputing:
     ) -> None:
         try:
             if schedule.slug in forgotten:
-                await self._repository.change_schedule(schedule.slug, _aimed_if_waiting)
+                await self._repository.change_schedule(
+                    schedule.slug, partial(_aimed_if_it_waits_still, schedule)
+                )
             elif schedule.recomputed(now) != schedule:
                 await self._repository.change_schedule(schedule.slug, Schedule.recomputed)
         except UnknownTimeZone as error:
             self._report(error, f"looking at schedule {schedule.slug}")
 
 
-def _aimed_if_waiting(schedule: Schedule, now: datetime) -> Schedule:
-    return schedule.aimed(now) if schedule.state is ScheduleState.WAITING else schedule
+def _aimed_if_it_waits_still(seen: Schedule, schedule: Schedule, now: datetime) -> Schedule:
+    """It may have ticked meanwhile, and wait for another run."""
+    is_same = schedule.last_nominal == seen.last_nominal
+    return schedule.aimed_if_waiting(now) if is_same else schedule

@@ -236,7 +236,14 @@ class Schedules:
 
     async def enable(self, slug: str) -> Schedule:
         """Has it tick from now on; what it missed is not caught up."""
-        return await self._change(slug, lambda it, now: it if it.enabled else it.enable(now))
+        is_running = slug in await self._repository.unfinished_jobs([slug])
+        enabled = await self._change(
+            slug, lambda it, now: it if it.enabled else it.enable(now, is_running=is_running)
+        )
+        if is_running and slug not in await self._repository.unfinished_jobs([slug]):
+            # It has ended meanwhile, and nobody may be left to tell of it.
+            return await self._change(slug, Schedule.aimed_if_waiting)
+        return enabled
 
     async def disable(self, slug: str, reason: str = "disabled by hand") -> Schedule:
         """Keeps it at rest until `enable`. Once this has returned it makes no tick."""
@@ -294,7 +301,10 @@ class Schedules:
             raise ScheduleNotFound(slug)
         self._wake_up.hint(job.queue, Hint.JOBS)
         recent = await self._repository.runs(slug, limit=_MOST_RECENT)
-        return next(run for run in recent if run.nominal == now and run.origin is Origin.MANUAL)
+        made = [run for run in recent if run.nominal == now and run.origin is Origin.MANUAL]
+        if not made:
+            raise ScheduleNotFound(slug)
+        return made[0]
 
     async def backfill(
         self, slug: str, start: datetime, end: datetime, *, by: str, dry_run: bool = False

@@ -54,6 +54,7 @@ class TargetCheck:
             await self._repository.declare_job_types([self._types[name] for name in new])
 
     def _written(self, target: Target, queue: str) -> Target:
+        self._types.check_queue(target.job_type, queue)
         terms = self._types.terms(queue, target.job_type)
         if terms is None:
             terms = self._types.terms(self._types[target.job_type].queue, target.job_type)

@@ -143,8 +143,11 @@ class JobOptions:
         raise AttributeError(f"JobOptions are immutable; make new ones to change {name}")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, JobOptions) and all(
-            getattr(self, name) == getattr(other, name) for name in _DEFAULTS
+        return (
+            isinstance(other, JobOptions)
+            and all(getattr(self, name) == getattr(other, name) for name in _DEFAULTS)
+            # As JSON: 1 and True are equal, and are not the same.
+            and json.dumps(dict(self.metadata)) == json.dumps(dict(other.metadata))
         )
 
     def __hash__(self) -> int:

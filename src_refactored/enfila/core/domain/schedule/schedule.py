@@ -77,6 +77,11 @@ class Schedule:
         return ScheduleState.WAITING if self.next_run_at is None else ScheduleState.ACTIVE
 
     @property
+    def counts_from_the_end(self) -> bool:
+        """Whether its next time hangs on the end of its last run."""
+        return isinstance(self.definition.trigger, AfterCompletion)
+
+    @property
     def wake_at(self) -> datetime | None:
         """When `due` is worth asking: its next time, or later after a failed enqueue."""
         if self.next_run_at is None or self.retry_at is None:
@@ -109,11 +114,20 @@ class Schedule:
         """
         if definition.slug != self.slug:
             raise InvalidRequest("slug", definition.slug, f"a schedule keeps its slug, {self.slug}")
-        return replace(self._next_version(), definition=definition).aimed(now)
+        edited = replace(self._next_version(), definition=definition)
+        if self.state is ScheduleState.WAITING and edited.counts_from_the_end:
+            return edited
+        return edited.aimed(now)
 
-    def enable(self, now: datetime) -> Schedule:
-        """This schedule ticking again, from now; what it missed meanwhile is not caught up."""
+    def enable(self, now: datetime, *, is_running: bool = False) -> Schedule:
+        """This schedule ticking again, from now; what it missed meanwhile is not caught up.
+
+        While one of its jobs is under way (`is_running`), one that counts from the end of its runs
+        waits for that.
+        """
         enabled = replace(self._next_version(), enabled=True, disabled_reason=None)
+        if is_running and self.counts_from_the_end and self.finished is None:
+            return enabled
         return enabled.aimed(now)
 
     def disable(self, reason: str) -> Schedule:
@@ -138,6 +152,10 @@ class Schedule:
         finished = self._finish_reason(0, following, base)
         is_at_rest = finished is not None or not self.enabled
         return replace(self, finished=finished, next_run_at=None if is_at_rest else following)
+
+    def aimed_if_waiting(self, now: datetime) -> Schedule:
+        """`aimed`, if it waits for the end of a run."""
+        return self.aimed(now) if self.state is ScheduleState.WAITING else self
 
     # ── its ticks ────────────────────────────────────────────────────────────────────────────
 

@@ -8,7 +8,6 @@ from operator import attrgetter
 from enfila.core.domain.job.job import Job
 
 kind_of = attrgetter(
-    "options",
     "queue",
     "name",
     "state",
@@ -19,10 +18,16 @@ kind_of = attrgetter(
     "batch_id",
     "tenant",
 )
-"""All that is stored of a new job besides its id, its position and its payload."""
+"""All that is stored of a new job besides its options, its id, its position and its payload."""
 
 
 def are_alike(jobs: Sequence[Job]) -> bool:
     """Whether new jobs differ in their ids, positions and payloads only."""
-    kind = kind_of(jobs[0])
-    return all(kind_of(job) == kind for job in jobs)
+    kind, options = kind_of(jobs[0]), jobs[0].options
+    text = options.to_text()
+    return all(
+        kind_of(job) == kind
+        # By what is stored of them: 1 and True are equal, and are not the same.
+        and (job.options is options or job.options.to_text() == text)
+        for job in jobs
+    )

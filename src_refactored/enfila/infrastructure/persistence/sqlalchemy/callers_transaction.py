@@ -142,6 +142,9 @@ class _ConnectionWatch:
     def _commits(self, connection: sa.Connection) -> None:
         waiting, self._waiting = self._waiting, []
         transaction = connection.get_transaction()
+        if self._commit is not None:
+            # The one before is over; its timer may not have noticed yet.
+            self._commit.look()
         if waiting and transaction is not None:
             self._commit = _Commit(transaction, [callback for callback, _ in waiting])
             _later(self._commit.look)
@@ -173,6 +176,7 @@ class _Commit:
         # Weak: it knows its connection, which would then never be forgotten in `_watches`.
         self._transaction = weakref.ref(transaction)
         self._then = then
+        self._looking = threading.Lock()
 
     @property
     def is_under_way(self) -> bool:
@@ -182,12 +186,14 @@ class _Commit:
 
     def look(self) -> None:
         """Calls back if the commit is over and went well; looks again later while it goes on."""
-        if self.has_failed:
-            return
-        if self.is_under_way:
-            _later(self.look)
-        else:
-            for callback in self._then:
+        with self._looking:
+            if self.has_failed:
+                return
+            if self.is_under_way:
+                _later(self.look)
+                return
+            then, self._then = self._then, []
+            for callback in then:
                 callback()
 
 

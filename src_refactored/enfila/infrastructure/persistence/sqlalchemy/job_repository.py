@@ -264,15 +264,26 @@ class SqlAlchemyJobRepository(
                 self._uncertain.update(map(_key, transitions))
             raise
         if self._uncertain:
-            written = await self._with_earlier_writes(transitions, written)
+            self._uncertain.difference_update(map(_key, transitions))
         return written
 
     async def _applied(self, transitions: Sequence[Transition]) -> list[datetime | None]:
         questions = self._writes.questions
         if questions is None:
-            return await self._write(lambda connection: self._writes.apply(connection, transitions))
-        written = await self._ask(questions.apply(transitions))
-        return await self._with_followers(transitions, written) if None in written else written
+            written = await self._write(
+                lambda connection: self._writes.apply(connection, transitions)
+            )
+        else:
+            written = await self._ask(questions.apply(transitions))
+        if None not in written:
+            return written
+        try:
+            if questions is not None:
+                written = await self._with_followers(transitions, written)
+            return await self._with_earlier_writes(transitions, written)
+        except RepositoryUnavailable as error:
+            # Some of them may be written, and would be stale when all are tried again.
+            raise RepositoryUnavailable(error.target, error.reason, uncertain=True) from error
 
     async def _with_followers(
         self, transitions: Sequence[Transition], written: list[datetime | None]
@@ -306,7 +317,6 @@ class SqlAlchemyJobRepository(
             if instant is None and _key(transition) in self._uncertain
         ]
         standing = await self.get(doubtful) if doubtful else {}
-        self._uncertain.difference_update(map(_key, transitions))
         return [
             instant or _instant_of(standing.get(transition.job_id), transition)
             for transition, instant in zip(transitions, written, strict=True)

@@ -275,6 +275,9 @@ class _Home:
         driver: Any = connection.connection.driver_connection
         # A statement that was not answered may still be under way.
         if driver.is_closed() or is_connection_lost(error) or sql_state(error) is None:
+            # With all that are as old as it: what has happened to one may have happened to all.
+            pool = self._autocommit.pool
+            pool._invalidate(connection.connection, _checkin=False)  # noqa: SLF001 - as `execute` does
             connection.invalidate()
             self._drop_kept()
         connection.close()

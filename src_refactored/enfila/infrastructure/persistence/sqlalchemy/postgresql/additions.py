@@ -37,7 +37,7 @@ def additions(jobs: Sequence[Job]) -> dict[str, Any]:
     with no_collection():
         for job in jobs:
             # Options by identity: to hash them costs more than to write them.
-            kind = (id(job.options), *kind_of(job)[1:])
+            kind = (id(job.options), *kind_of(job))
             rest = common.get(kind)
             if rest is None:
                 rest = common[kind] = _json_in_common(job)
