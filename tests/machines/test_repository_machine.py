@@ -42,7 +42,7 @@ T = TypeVar("T")
 Step = TypeVar("Step", bound=Callable[..., None])
 
 SETTINGS = settings(
-    max_examples=12,
+    max_examples=10,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -182,7 +182,7 @@ def cron_or_reject(expression: str) -> Cron:
         raise
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(expressions(), moments, st.sampled_from(ZONES))
 def test_no_minute_is_missed_and_none_too_many(
     expression: str, start: datetime, zone_name: str
