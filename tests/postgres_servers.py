@@ -77,6 +77,10 @@ def new_database(server: URL) -> Iterator[URL]:
     name = f"enfila_test_{uuid4().hex[:16]}"
     with _connected(server) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        # No test cuts this server's power; those that crash one have a server of their own.
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(sql.Identifier(name))
+        )
     try:
         yield server.set(database=name)
     finally:
