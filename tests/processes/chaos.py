@@ -6,13 +6,10 @@ connections are cut. Then the queue drains, and the checker compares what the pr
 with what stands in the database.
 """
 
-import argparse
 import asyncio
 import contextlib
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +21,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from tests.postgres_servers import new_database, postgres_server
+from tests.processes.chaos_command import command
 from tests.processes.checker import History, Stored, violations
 from tests.processes.enqueuer_program import EnqueuerPlan
 from tests.processes.history import Added, Blow, Ended, Lost, Ready, Stalled, Started, Struck
@@ -343,37 +341,12 @@ def places(wanted: str, folder: Path) -> Iterator[list[Place]]:
         yield found
 
 
-def _run(seed: int, seconds: float, wanted: str) -> bool:
-    """One run on each database; whether all was well. The files of a bad run are kept."""
-    folder = Path(tempfile.mkdtemp(prefix="enfila-chaos-"))
-    all_well = True
-    with places(wanted, folder) as found:
-        for place in found:
-            plan = ChaosPlan(seed=seed, seconds=seconds)
-            verdict = run_chaos(plan, place, folder / place.kind)
-            print(verdict, flush=True)
-            all_well = all_well and not verdict.violations
-    if all_well:
-        shutil.rmtree(folder)
-    else:
-        print(f"  the histories are in {folder}", flush=True)
-    return all_well
+def _torment(seed: int, seconds: float, place: Place, folder: Path) -> Verdict:
+    return run_chaos(ChaosPlan(seed=seed, seconds=seconds), place, folder)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.processes.chaos", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each run (60)")
-    parser.add_argument("--runs", type=int, default=10, help="how many (10)")
-    parser.add_argument("--seed", type=int, help="of the first run; the next have the next numbers")
-    parser.add_argument("--url", choices=["sqlite", "postgres", "both"], default="both")
-    asked = parser.parse_args()
-    first = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
-    well = 0
-    for seed in range(first, first + asked.runs):
-        print(f"seed {seed}", flush=True)
-        well += _run(seed, asked.seconds, asked.url)
-    print(f"{well} of {asked.runs} runs without a violation")
-    return 0 if well == asked.runs else 1
+    return command("tests.processes.chaos", __doc__, torment=_torment, places=places, seconds=60.0)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,10 @@ Three scheduler processes share a database while an accelerated week passes. The
 that catches up all has made each tick of its rule exactly once, and none has made one twice.
 """
 
-import argparse
 import asyncio
 import json
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -38,6 +35,7 @@ from enfila.core.domain.schedule.due import times_between
 from enfila.core.domain.schedule.trigger import Trigger
 from enfila.testing import FrozenClock
 from tests.processes.chaos import cut_connections, places
+from tests.processes.chaos_command import command
 from tests.processes.history import Blow, Ended, Ready, Struck
 from tests.processes.place import Place, tables_of
 from tests.processes.programs import Program, Programs
@@ -298,39 +296,14 @@ async def _create(app: Enfila, given: list[ScheduleDefinition]) -> None:
 # ── the command ──────────────────────────────────────────────────────────────────────────────
 
 
-def _run(seed: int, seconds: float, wanted: str) -> bool:
-    """One run on each database; whether all was well. The files of a bad run are kept."""
-    folder = Path(tempfile.mkdtemp(prefix="enfila-schedules-"))
-    all_well = True
-    with places(wanted, folder) as found:
-        for place in found:
-            plan = SchedulePlan(seed=seed, seconds=seconds)
-            verdict = run_schedule_chaos(plan, place, folder / place.kind)
-            print(verdict, flush=True)
-            all_well = all_well and not verdict.violations
-    if all_well:
-        shutil.rmtree(folder)
-    else:
-        print(f"  the histories are in {folder}", flush=True)
-    return all_well
+def _torment(seed: int, seconds: float, place: Place, folder: Path) -> Verdict:
+    return run_schedule_chaos(SchedulePlan(seed=seed, seconds=seconds), place, folder)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.processes.schedule_chaos", description=__doc__
+    return command(
+        "tests.processes.schedule_chaos", __doc__, torment=_torment, places=places, seconds=45.0
     )
-    parser.add_argument("--seconds", type=float, default=45.0, help="that the week takes (45)")
-    parser.add_argument("--runs", type=int, default=10, help="how many (10)")
-    parser.add_argument("--seed", type=int, help="of the first run; the next have the next numbers")
-    parser.add_argument("--url", choices=["sqlite", "postgres", "both"], default="both")
-    asked = parser.parse_args()
-    first = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
-    well = 0
-    for seed in range(first, first + asked.runs):
-        print(f"seed {seed}", flush=True)
-        well += _run(seed, asked.seconds, asked.url)
-    print(f"{well} of {asked.runs} runs without a violation")
-    return 0 if well == asked.runs else 1
 
 
 if __name__ == "__main__":

@@ -157,58 +157,23 @@ _CLAIMED = (
 
 def claimed_job_of(row: Sequence[Any], claim: Claim) -> Job:
     """The job that a row with `claimed_columns` tells of, which `claim` has just locked."""
-    (
-        job_id,
-        name,
-        payload,
-        options,
-        priority,
-        max_attempts,
-        created_at,
-        run_at,
-        attempt,
-        lock_token,
-        position,
-        stalled_count,
-        started_at,
-        result,
-        error,
-        progress,
-        cancel_requested,
-        cancel_reason,
-        schedule_id,
-        batch_id,
-        tenant,
-    ) = row
-    return Job(
-        job_id,
-        claim.queue,
-        name,
-        JsonDocument(payload),
-        options_from_text(options),
-        JobState.ACTIVE,
-        priority,
-        max_attempts,
-        created_at,
-        run_at,
-        attempt,
-        lock_token,
-        position,
-        stalled_count,
-        claim.worker_id,
-        started_at + claim.lock_duration,
-        started_at,
-        None,
-        None,
-        None if result is None else JsonDocument(result),
-        error_of(error),
-        NULL if progress is None else JsonDocument(progress),
-        cancel_requested,
-        cancel_reason,
-        None,
-        schedule_id,
-        batch_id,
-        tenant,
+    started_at = row[12]
+    return job_of(
+        (
+            row[0],
+            claim.queue,
+            *row[1:4],
+            JobState.ACTIVE.value,
+            *row[4:12],
+            claim.worker_id,
+            started_at + claim.lock_duration,
+            started_at,
+            None,  # finished_at
+            None,  # expires_at
+            *row[13:18],
+            None,  # blocked_by
+            *row[18:],
+        )
     )
 
 
