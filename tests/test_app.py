@@ -30,7 +30,7 @@ from enfila import (
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.domain.json_document import JsonDocument
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
-from enfila.infrastructure.persistence.sqlalchemy import server_database, urls
+from enfila.infrastructure.persistence.sqlalchemy.database import server_database, urls
 from enfila.testing import FrozenClock
 from tests.contract.adapters import SQL_ADAPTERS, server_url
 
@@ -156,7 +156,7 @@ async def test_what_fails_while_closing_keeps_nothing_else_open(sqlite_url: str)
     with pytest.raises(RuntimeError, match="stubborn"):
         await app.close()
     with pytest.raises(AlreadyClosed, match="the repository on sqlite"):
-        await app.repository.queues()
+        await app.repository.storage.queues.names()
 
 
 async def test_opening_twice_is_opening(sqlite_url: str) -> None:

@@ -60,7 +60,9 @@ async def test_one_worker_runs_what_the_app_declares(url: str, named: Callable[[
             assert await one.result(timeout=20) == "welcome ada, attempt 1 of 3"
             assert await two.result(timeout=20) == [0, 1, 2]
             [seen] = [
-                each for each in await app.repository.workers() if each.worker_id == worker.id
+                each
+                for each in await app.repository.storage.workers.all()
+                if each.worker_id == worker.id
             ]
             assert seen.queue == f"{named('email')}, {named('slow')}"
         info = await app.job_types.get(named("welcome"))

@@ -7,7 +7,9 @@ from typing import Any
 
 from enfila.core.application.job_ids import JobIds
 from enfila.core.application.ports.clock import Clock
-from enfila.core.application.ports.job_repository import Added, Claim, IJobRepository
+from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId, new_worker_id
 from enfila.core.domain.job.job import Job
@@ -170,4 +172,4 @@ class Line:
 
     async def count(self, state: JobState) -> int:
         """How many jobs of the queue are in this state, by its counters."""
-        return (await self.repository.counts(self.queue))[state]
+        return (await self.repository.storage.queues.counts(self.queue))[state]

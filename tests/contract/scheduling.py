@@ -37,18 +37,18 @@ class Board:
     async def insert(self, ending: str = "one", **changes: Any) -> Schedule:
         """A stored schedule, whose next tick is a minute away."""
         schedule = Schedule.new(self.define(ending, **changes), self.clock.now())
-        await self.repository.insert_schedule(schedule)
+        await self.repository.storage.schedules.insert(schedule)
         return schedule
 
     async def read(self, slug: str) -> Schedule:
         """The schedule as it stands."""
-        found = await self.repository.schedule(slug)
+        found = await self.repository.storage.schedules.get(slug)
         assert found is not None
         return found
 
     async def due(self) -> list[Schedule]:
         """The schedules of this test that are due, the longest due first."""
-        found = await self.repository.due_schedules(1000)
+        found = await self.repository.storage.schedules.due(1000)
         return [each for each in found.schedules if each.slug.startswith(self.prefix)]
 
     def advance(self, schedule: Schedule) -> Advance:
@@ -71,19 +71,19 @@ class Board:
 
     async def tick(self, schedule: Schedule) -> ScheduleRun:
         """The one run that a due schedule makes."""
-        assert await self.repository.tick([self.step(schedule)]) == [True]
+        assert await self.repository.storage.schedules.tick([self.step(schedule)]) == [True]
         return (await self.runs(schedule.slug))[0]
 
     async def run(self, slug: str, nominal: datetime | None = None, **options: Any) -> ScheduleRun:
         """A run that somebody wanted."""
         job = self.job(slug, **options)
         wanted = NewRun(nominal or self.clock.now(), job, Origin.MANUAL, "ada")
-        assert await self.repository.add_runs(slug, [wanted]) == [True]
+        assert await self.repository.storage.schedule_runs.add(slug, [wanted]) == [True]
         return (await self.runs(slug))[0]
 
     async def runs(self, slug: str) -> list[ScheduleRun]:
         """The runs of a schedule, the newest first."""
-        return await self.repository.runs(slug)
+        return await self.repository.storage.schedule_runs.find(slug)
 
     async def complete(self, run: ScheduleRun) -> Job:
         """Its job, once a worker has done it; no other job of the queue may be in line."""
@@ -94,5 +94,5 @@ class Board:
 
     async def ended(self) -> list[ScheduleRun]:
         """The open runs of this test that have ended."""
-        found = (await self.repository.ended_runs(None, 10_000)).runs
+        found = (await self.repository.storage.schedule_runs.ended(None, 10_000)).runs
         return [each for each in found if each.slug.startswith(self.prefix)]

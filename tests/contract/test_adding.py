@@ -112,7 +112,7 @@ async def test_an_addition_whose_answer_never_arrived_can_be_repeated(
     assert ids(answer.job for answer in again[:2]) == ids(jobs)
     assert not any(answer.is_duplicate for answer in [*first, *again])
     assert await line.read(claimed) == claimed
-    assert (await line.repository.counts(line.queue)).total == 3
+    assert (await line.repository.storage.queues.counts(line.queue)).total == 3
     assert len(await line.repository.find(line.queue, ALL_STATES)) == 3
 
 
@@ -134,11 +134,11 @@ async def test_many_jobs_with_keys_fit_in_one_addition(line: Line) -> None:
 
 async def test_jobs_added_to_a_paused_queue_wait_and_are_counted(line: Line) -> None:
     """CONFORMANCE 5."""
-    await line.repository.set_paused(line.queue, paused=True)
+    await line.repository.storage.queues.set_paused(line.queue, paused=True)
     job = await line.add()
     assert await line.count(JobState.WAITING) == 1
     assert await line.claim() == []
-    await line.repository.set_paused(line.queue, paused=False)
+    await line.repository.storage.queues.set_paused(line.queue, paused=False)
     assert ids(await line.claim()) == [job.id]
 
 
@@ -183,7 +183,7 @@ async def test_names_are_never_altered(repository: IJobRepository, line: Line, n
     await repository.add([make_job(queue, name, clock=line.clock)])
     [job] = await Line(repository, line.clock, queue).claim(names=frozenset({name}))
     assert (job.queue, job.name) == (queue, name)
-    assert queue in await repository.queues()
+    assert queue in await repository.storage.queues.names()
 
 
 async def test_queues_are_told_apart_by_case_and_trailing_blanks(line: Line) -> None:
@@ -238,9 +238,9 @@ async def test_a_caller_who_changes_a_payload_changes_only_his_copy(line: Line) 
 async def test_what_is_no_transaction_is_refused(line: Line, transaction: object) -> None:
     """CONFORMANCE 6: the transactions themselves are in the suite of the SQL adapters."""
     with pytest.raises(InvalidRequest, match="session"):
-        await line.repository.add_within([line.make()], transaction)
+        await line.repository.storage.transactional_jobs.add([line.make()], transaction)
     with pytest.raises(InvalidRequest, match="session"):
-        line.repository.add_within_sync([line.make()], transaction)
+        line.repository.storage.transactional_jobs.add_sync([line.make()], transaction)
     assert await line.repository.find(line.queue, ALL_STATES) == []
 
 

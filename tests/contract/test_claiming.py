@@ -67,7 +67,7 @@ async def test_no_job_of_a_paused_queue_is_taken(line: Line) -> None:
     """CONFORMANCE 36."""
     await line.add()
     await line.add(delay=1)
-    await line.repository.set_paused(line.queue, paused=True)
+    await line.repository.storage.queues.set_paused(line.queue, paused=True)
     line.clock.advance(1)
     assert await line.claim() == []
 
@@ -75,7 +75,7 @@ async def test_no_job_of_a_paused_queue_is_taken(line: Line) -> None:
 async def test_pausing_one_queue_leaves_the_others_alone(line: Line) -> None:
     other = Line(line.repository, line.clock, f"other-{uuid4().hex}")
     job = await other.add()
-    await line.repository.set_paused(line.queue, paused=True)
+    await line.repository.storage.queues.set_paused(line.queue, paused=True)
     assert ids(await other.claim()) == [job.id]
 
 
@@ -144,27 +144,27 @@ async def test_only_jobs_with_the_names_asked_for_are_taken(line: Line) -> None:
 
 async def test_a_claim_by_name_takes_no_job_of_a_disabled_type(line: Line) -> None:
     on, off, unknown = (f"{name}-{line.queue}" for name in ("on", "off", "unknown"))
-    await line.repository.declare_job_types([JobType(name=on), JobType(name=off)])
-    await line.repository.set_job_type_enabled(off, enabled=False)
+    await line.repository.storage.job_types.declare([JobType(name=on), JobType(name=off)])
+    await line.repository.storage.job_types.set_enabled(off, enabled=False)
     jobs = {name: await line.add(name) for name in (off, on, unknown)}
     delayed = await line.add(off, delay=1)
     line.clock.advance(2)
     names = frozenset({on, off, unknown})
     assert ids(await line.claim(names=names)) == ids([jobs[on], jobs[unknown]])
-    await line.repository.set_job_type_enabled(off, enabled=True)
+    await line.repository.storage.job_types.set_enabled(off, enabled=True)
     assert ids(await line.claim(names=names)) == ids([jobs[off], delayed])
 
 
 async def test_a_type_that_is_declared_disabled_is_not_taken(line: Line) -> None:
     name = f"off-{line.queue}"
-    await line.repository.declare_job_types([JobType(name=name, enabled=False)])
+    await line.repository.storage.job_types.declare([JobType(name=name, enabled=False)])
     await line.add(name)
     assert await line.claim(names=frozenset({name})) == []
 
 
 async def test_a_claim_without_names_takes_jobs_of_disabled_types_too(line: Line) -> None:
     name = f"off-{line.queue}"
-    await line.repository.declare_job_types([JobType(name=name, enabled=False)])
+    await line.repository.storage.job_types.declare([JobType(name=name, enabled=False)])
     job = await line.add(name)
     assert ids(await line.claim()) == [job.id]
 
@@ -289,12 +289,12 @@ async def test_a_promoted_job_runs_with_its_priority(line: Line) -> None:
 
 async def test_delays_run_out_while_the_queue_is_paused(line: Line) -> None:
     """CONFORMANCE 15."""
-    await line.repository.set_paused(line.queue, paused=True)
+    await line.repository.storage.queues.set_paused(line.queue, paused=True)
     job = await line.add(delay=10)
     line.clock.advance(10)
     await line.move(job, job.mature())
     assert await line.count(JobState.WAITING) == 1
-    await line.repository.set_paused(line.queue, paused=False)
+    await line.repository.storage.queues.set_paused(line.queue, paused=False)
     assert ids(await line.claim()) == [job.id]
 
 

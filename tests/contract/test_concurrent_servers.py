@@ -46,7 +46,7 @@ async def _somebody_waits(engine: AsyncEngine) -> bool:
 async def _while_open(line: Line, engine: AsyncEngine, job: Any, then: Any) -> Any:
     """Adds `job` in a transaction that commits only when `then` is waiting for it."""
     async with engine.connect() as connection:
-        [added] = await line.repository.add_within([job], connection)
+        [added] = await line.repository.storage.transactional_jobs.add([job], connection)
         running = asyncio.ensure_future(then)
 
         async def waits_or_is_done() -> bool:
@@ -103,7 +103,7 @@ async def test_a_claim_does_not_wait_for_a_transaction_of_a_caller(
     """CONFORMANCE 6: what is not committed is invisible, and in nobody's way."""
     waiting = await line.add()
     async with engine.connect() as connection:
-        [added] = await line.repository.add_within([line.make()], connection)
+        [added] = await line.repository.storage.transactional_jobs.add([line.make()], connection)
         assert ids(await line.claim()) == [waiting.id]
         await connection.rollback()
     assert not await line.exists(added.job)

@@ -153,7 +153,7 @@ async def test_a_key_with_a_time_is_held_though_its_job_was_removed(line: Line) 
     assert (again.is_duplicate, again.job.id) == (True, first.id)
     assert await jobs_of(line) == []
     line.clock.advance(HOUR)
-    await line.repository.tidy()
+    await line.repository.storage.tidy()
     await line.add(deduplication=key)
 
 
@@ -163,7 +163,7 @@ async def test_tidying_frees_no_key_before_its_time(line: Line) -> None:
     await line.repository.remove([first])
     await line.add(deduplication=Deduplication.while_unfinished("other"))
     line.clock.advance(HOUR - 1)
-    await line.repository.tidy()
+    await line.repository.storage.tidy()
     assert (await line.put(line.make(deduplication=key))).is_duplicate
     other = line.make(deduplication=Deduplication.while_unfinished("other"))
     assert (await line.put(other)).is_duplicate
@@ -454,4 +454,4 @@ async def test_an_addition_meets_the_end_of_the_holder(line: Line, connect: Conn
 async def test_a_duplicate_is_never_counted(line: Line, mode: Deduplication) -> None:
     for _ in range(3):
         await line.put(line.make(deduplication=mode))
-    assert (await line.repository.counts(line.queue)).total == 1
+    assert (await line.repository.storage.queues.counts(line.queue)).total == 1

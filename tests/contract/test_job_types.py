@@ -20,7 +20,7 @@ def name(queue: str) -> str:
 
 
 async def stored(repository: IJobRepository, name: str) -> JobTypeInfo:
-    info = await repository.job_type(name)
+    info = await repository.storage.job_types.get(name)
     assert info is not None
     return info
 
@@ -38,34 +38,34 @@ async def test_a_type_is_stored_as_it_was_declared(
         description="Two\nlines",
         enabled=False,
     )
-    await repository.declare_job_types([pipeline])
+    await repository.storage.job_types.declare([pipeline])
     assert await stored(repository, name) == JobTypeInfo(pipeline, clock.now())
 
 
 async def test_there_may_be_nothing_to_declare_and_nothing_to_find(
     repository: IJobRepository, name: str
 ) -> None:
-    await repository.declare_job_types([])
-    await repository.count_runs({})
-    assert await repository.job_type(name) is None
-    assert await repository.remove_job_type(name) is False
-    assert await repository.set_job_type_enabled(name, enabled=False) is False
+    await repository.storage.job_types.declare([])
+    await repository.storage.job_types.count_runs({})
+    assert await repository.storage.job_types.get(name) is None
+    assert await repository.storage.job_types.remove(name) is False
+    assert await repository.storage.job_types.set_enabled(name, enabled=False) is False
 
 
 async def test_types_are_listed_by_name(repository: IJobRepository, name: str) -> None:
     names = [f"{name}{ending}" for ending in ("b", "B", "-", "ä", "a")]
-    await repository.declare_job_types([JobType(name=each) for each in names])
-    found = [each.name for each in await repository.job_types() if each.name in names]
+    await repository.storage.job_types.declare([JobType(name=each) for each in names])
+    found = [each.name for each in await repository.storage.job_types.all() if each.name in names]
     assert found == sorted(names)
 
 
 async def test_a_new_declaration_replaces_the_definition(
     repository: IJobRepository, clock: FrozenClock, name: str
 ) -> None:
-    await repository.declare_job_types([JobType(name=name, queue="old", max_concurrency=1)])
+    await repository.storage.job_types.declare([JobType(name=name, queue="old", max_concurrency=1)])
     clock.advance(60)
     newest = JobType(name=name, queue="new", options=JobOptions(attempts=9), description="More")
-    await repository.declare_job_types([newest])
+    await repository.storage.job_types.declare([newest])
     assert await stored(repository, name) == JobTypeInfo(newest, clock.now())
 
 
@@ -73,32 +73,32 @@ async def test_a_new_declaration_replaces_the_definition(
 async def test_a_new_declaration_leaves_it_as_people_set_it(
     repository: IJobRepository, name: str, enabled: bool
 ) -> None:
-    await repository.declare_job_types([JobType(name=name, enabled=not enabled)])
-    assert await repository.set_job_type_enabled(name, enabled=enabled) is True
-    await repository.declare_job_types([JobType(name=name, enabled=not enabled)])
+    await repository.storage.job_types.declare([JobType(name=name, enabled=not enabled)])
+    assert await repository.storage.job_types.set_enabled(name, enabled=enabled) is True
+    await repository.storage.job_types.declare([JobType(name=name, enabled=not enabled)])
     assert (await stored(repository, name)).is_enabled is enabled
 
 
 async def test_setting_what_is_set_already_changes_nothing(
     repository: IJobRepository, name: str
 ) -> None:
-    await repository.declare_job_types([JobType(name=name)])
+    await repository.storage.job_types.declare([JobType(name=name)])
     before = await stored(repository, name)
-    assert await repository.set_job_type_enabled(name, enabled=True) is True
+    assert await repository.storage.job_types.set_enabled(name, enabled=True) is True
     assert await stored(repository, name) == before
 
 
 async def test_runs_are_added_up(repository: IJobRepository, clock: FrozenClock, name: str) -> None:
     now, earlier = clock.now(), clock.now() - timedelta(minutes=1)
-    await repository.declare_job_types([JobType(name=name), JobType(name=f"{name}-other")])
+    await repository.storage.job_types.declare([JobType(name=name), JobType(name=f"{name}-other")])
     parts = [
         RunStatistics(3, 2, 1, now, AttemptOutcome.FAILED),
         RunStatistics(1, 1, 0, earlier, AttemptOutcome.COMPLETED),
         RunStatistics(1, 0, 0, now, AttemptOutcome.CANCELLED),
     ]
     for part in parts:
-        await repository.count_runs({name: part, "never declared": part})
-    await repository.declare_job_types([JobType(name=name, queue="moved")])
+        await repository.storage.job_types.count_runs({name: part, "never declared": part})
+    await repository.storage.job_types.declare([JobType(name=name, queue="moved")])
     total = RunStatistics(5, 3, 1, now, AttemptOutcome.CANCELLED)
     assert (await stored(repository, name)).statistics == total
     assert (await stored(repository, f"{name}-other")).statistics == RunStatistics()
@@ -112,8 +112,8 @@ async def test_no_run_is_lost_when_many_processes_count_at_once(
     one = RunStatistics(1, 1, 0)
 
     async def work(process: IJobRepository, order: list[str]) -> None:
-        await process.declare_job_types([JobType(name=each) for each in order])
-        await process.count_runs(dict.fromkeys(order, one))
+        await process.storage.job_types.declare([JobType(name=each) for each in order])
+        await process.storage.job_types.count_runs(dict.fromkeys(order, one))
 
     orders = [names, names[::-1], names[1:] + names[:1], names]
     await asyncio.gather(*map(work, processes, orders))
@@ -122,18 +122,18 @@ async def test_no_run_is_lost_when_many_processes_count_at_once(
 
 
 async def test_a_type_that_is_removed_begins_anew(repository: IJobRepository, name: str) -> None:
-    await repository.declare_job_types([JobType(name=name)])
-    await repository.set_job_type_enabled(name, enabled=False)
-    await repository.count_runs({name: RunStatistics(1, 1)})
-    assert await repository.remove_job_type(name) is True
-    assert await repository.job_type(name) is None
-    await repository.declare_job_types([JobType(name=name)])
+    await repository.storage.job_types.declare([JobType(name=name)])
+    await repository.storage.job_types.set_enabled(name, enabled=False)
+    await repository.storage.job_types.count_runs({name: RunStatistics(1, 1)})
+    assert await repository.storage.job_types.remove(name) is True
+    assert await repository.storage.job_types.get(name) is None
+    await repository.storage.job_types.declare([JobType(name=name)])
     info = await stored(repository, name)
     assert (info.is_enabled, info.statistics) == (True, RunStatistics())
 
 
 async def test_another_process_sees_it(connect: Connect, name: str) -> None:
     one, other = await connect(), await connect()
-    await one.declare_job_types([JobType(name=name)])
-    await other.set_job_type_enabled(name, enabled=False)
+    await one.storage.job_types.declare([JobType(name=name)])
+    await other.storage.job_types.set_enabled(name, enabled=False)
     assert (await stored(one, name)).is_enabled is False

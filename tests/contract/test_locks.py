@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from enfila.core.application.ports.job_reader import LogLine, Overdue
-from enfila.core.application.ports.job_repository import Report
 from enfila.core.domain.job.identity import LockToken
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension
 from enfila.core.domain.job.outcome import Cancelled, Released
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import JsonDocument
 from tests.contract.building import LOCK, Line, completed, ids, lock_of, make_job
@@ -18,10 +18,12 @@ from tests.contract.building import LOCK, Line, completed, ids, lock_of, make_jo
 MINUTE = timedelta(minutes=1)
 
 
-def say(job: Job, *lines: str, progress: object = None, keep_logs: int | None = None) -> Report:
+def say(
+    job: Job, *lines: str, progress: object = None, keep_logs: int | None = None
+) -> ProgressUpdate:
     """A report of the holder of `job`."""
     document = None if progress is None else JsonDocument.of(progress)
-    return Report(job.id, job.token, job.attempt, document, lines, keep_logs)
+    return ProgressUpdate(job.id, job.token, job.attempt, document, lines, keep_logs)
 
 
 # ── extending ────────────────────────────────────────────────────────────────────────────────
@@ -196,21 +198,21 @@ async def test_a_holder_that_extends_in_time_defeats_its_recovery_only_by_its_lo
 async def test_the_last_progress_is_stored(line: Line, progress: object) -> None:
     """CONFORMANCE 19."""
     job = await line.add_active()
-    assert await line.repository.report([say(job, progress=1)]) == [True]
-    assert await line.repository.report([say(job, progress=progress)]) == [True]
+    assert await line.repository.update_progress([say(job, progress=1)]) == [True]
+    assert await line.repository.update_progress([say(job, progress=progress)]) == [True]
     assert (await line.read(job)).progress == progress
 
 
 async def test_a_report_without_progress_leaves_the_last_one(line: Line) -> None:
     job = await line.add_active()
-    await line.repository.report([say(job, progress=7)])
-    await line.repository.report([say(job, "still at it")])
+    await line.repository.update_progress([say(job, progress=7)])
+    await line.repository.update_progress([say(job, "still at it")])
     assert (await line.read(job)).progress == 7
 
 
 async def test_progress_outlives_the_run(line: Line) -> None:
     job = await line.add_active()
-    await line.repository.report([say(job, progress=7)])
+    await line.repository.update_progress([say(job, progress=7)])
     await line.repository.apply([job.settle(completed())])
     assert (await line.read(job)).progress == 7
 
@@ -219,9 +221,9 @@ async def test_log_lines_keep_their_order(line: Line) -> None:
     """CONFORMANCE 19."""
     job = await line.add_active()
     first_at = line.clock.now()
-    await line.repository.report([say(job, "one", "two")])
+    await line.repository.update_progress([say(job, "one", "two")])
     line.clock.advance(1)
-    await line.repository.report([say(job, "ünï 🎉 %s 'x'")])
+    await line.repository.update_progress([say(job, "ünï 🎉 %s 'x'")])
     assert await line.repository.logs(job.id) == [
         LogLine(first_at, 1, "one"),
         LogLine(first_at, 1, "two"),
@@ -231,7 +233,7 @@ async def test_log_lines_keep_their_order(line: Line) -> None:
 
 async def test_log_lines_come_in_pages(line: Line) -> None:
     job = await line.add_active()
-    await line.repository.report([say(job, *(str(number) for number in range(10)))])
+    await line.repository.update_progress([say(job, *(str(number) for number in range(10)))])
     page = await line.repository.logs(job.id, limit=3, offset=4)
     assert [entry.line for entry in page] == ["4", "5", "6"]
     assert await line.repository.logs(job.id, offset=10) == []
@@ -239,12 +241,12 @@ async def test_log_lines_come_in_pages(line: Line) -> None:
 
 async def test_log_lines_tell_their_attempt(line: Line) -> None:
     job = await line.add_active(attempts=2)
-    await line.repository.report([say(job, "first")])
+    await line.repository.update_progress([say(job, "first")])
     await line.move(job, job.settle(completed()))
     after = await line.read(job)
     await line.move(after, after.retry(fresh_attempts=False))
     job = await line.claim_one()
-    await line.repository.report([say(job, "second")])
+    await line.repository.update_progress([say(job, "second")])
     logs = await line.repository.logs(job.id)
     assert [(entry.attempt, entry.line) for entry in logs] == [(1, "first"), (2, "second")]
 
@@ -253,13 +255,13 @@ async def test_only_the_newest_log_lines_are_kept_if_asked(line: Line) -> None:
     """CONFORMANCE 19."""
     job = await line.add_active()
     other = await line.add_active()
-    await line.repository.report([say(other, "untouched", "too")])
-    await line.repository.report([say(job, "1", "2", keep_logs=3)])
-    await line.repository.report([say(job, "3", "4", keep_logs=3)])
+    await line.repository.update_progress([say(other, "untouched", "too")])
+    await line.repository.update_progress([say(job, "1", "2", keep_logs=3)])
+    await line.repository.update_progress([say(job, "3", "4", keep_logs=3)])
     assert [entry.line for entry in await line.repository.logs(job.id)] == ["2", "3", "4"]
-    await line.repository.report([say(job, "5", "6", "7", "8", keep_logs=2)])
+    await line.repository.update_progress([say(job, "5", "6", "7", "8", keep_logs=2)])
     assert [entry.line for entry in await line.repository.logs(job.id)] == ["7", "8"]
-    await line.repository.report([say(job, "9", keep_logs=0)])
+    await line.repository.update_progress([say(job, "9", keep_logs=0)])
     assert await line.repository.logs(job.id) == []
     assert len(await line.repository.logs(other.id)) == 2
 
@@ -269,7 +271,7 @@ async def test_of_a_report_with_an_old_token_nothing_is_stored(line: Line) -> No
     old = await line.add_active()
     await line.move(old, old.stall(max_stalled_count=1))
     current = await line.claim_one()
-    assert await line.repository.report([say(old, "late", progress=99)]) == [False]
+    assert await line.repository.update_progress([say(old, "late", progress=99)]) == [False]
     assert await line.read(old) == current
     assert await line.repository.logs(old.id) == []
 
@@ -281,7 +283,7 @@ async def test_a_job_that_is_not_active_takes_no_report(line: Line) -> None:
     unclaimed = await line.add()
     unknown = make_job(line.queue, clock=line.clock)
     reports = [say(job, "late", progress=99), say(unclaimed, "early"), say(unknown, "who?")]
-    assert await line.repository.report(reports) == [False, False, False]
+    assert await line.repository.update_progress(reports) == [False, False, False]
     assert await line.read(job) == after
     assert await line.repository.logs(job.id) == []
     assert await line.repository.logs(unclaimed.id) == []
@@ -298,7 +300,7 @@ async def test_the_answers_stand_in_the_order_of_the_reports(line: Line) -> None
         say(jobs[0], progress=0),
         say(jobs[2], "2a", "2b"),
     ]
-    assert await line.repository.report(reports) == [True, False, True, True]
+    assert await line.repository.update_progress(reports) == [True, False, True, True]
     assert [(await line.read(job)).progress for job in jobs] == [0, None, None, 3]
     assert [entry.line for entry in await line.repository.logs(jobs[2].id)] == ["2a", "2b"]
 
@@ -306,19 +308,19 @@ async def test_the_answers_stand_in_the_order_of_the_reports(line: Line) -> None
 async def test_one_job_may_report_twice_in_one_call(line: Line) -> None:
     job = await line.add_active()
     reports = [say(job, "a", progress=1), say(job, "b", progress=2), say(job, "c")]
-    assert await line.repository.report(reports) == [True, True, True]
+    assert await line.repository.update_progress(reports) == [True, True, True]
     assert (await line.read(job)).progress == 2
     assert [entry.line for entry in await line.repository.logs(job.id)] == ["a", "b", "c"]
 
 
 async def test_reporting_nothing_is_allowed(line: Line) -> None:
-    assert await line.repository.report([]) == []
+    assert await line.repository.update_progress([]) == []
 
 
 async def test_a_token_of_the_future_is_no_better_than_an_old_one(line: Line) -> None:
     job = await line.add_active()
-    forged = Report(job.id, LockToken(job.token + 1), 1, JsonDocument.of(1))
-    assert await line.repository.report([forged]) == [False]
+    forged = ProgressUpdate(job.id, LockToken(job.token + 1), 1, JsonDocument.of(1))
+    assert await line.repository.update_progress([forged]) == [False]
 
 
 async def test_a_run_that_was_given_back_is_told_to_stop(line: Line) -> None:
@@ -327,5 +329,5 @@ async def test_a_run_that_was_given_back_is_told_to_stop(line: Line) -> None:
     await line.settle(job, Released())
     [extension] = await line.repository.extend([lock_of(job)], LOCK)
     assert not extension.is_held
-    assert await line.repository.report([say(job, progress=1)]) == [False]
+    assert await line.repository.update_progress([say(job, progress=1)]) == [False]
     assert ids(await line.claim()) == [job.id]

@@ -106,7 +106,7 @@ async def test_due_are_delayed_jobs_whose_time_has_come(line: Line) -> None:
 
 async def test_due_jobs_are_found_in_a_paused_queue_too(line: Line) -> None:
     """CONFORMANCE 15."""
-    await line.repository.set_paused(line.queue, paused=True)
+    await line.repository.storage.queues.set_paused(line.queue, paused=True)
     job = await line.add(delay=5)
     line.clock.advance(5)
     assert await line.repository.overdue(line.queue, Overdue.DUE, 10) == [job]
@@ -177,32 +177,32 @@ async def test_looking_for_overdue_jobs_keeps_to_its_queue(line: Line, kind: Ove
 
 
 async def test_the_time_until_the_next_delayed_job(line: Line) -> None:
-    assert await line.repository.until_next_due(line.queue) is None
+    assert await line.repository.storage.queues.until_next_due(line.queue) is None
     await line.add()
-    assert await line.repository.until_next_due(line.queue) is None
+    assert await line.repository.storage.queues.until_next_due(line.queue) is None
     await line.add(delay=60)
     job = await line.add(delay=10)
-    assert await line.repository.until_next_due(line.queue) == timedelta(seconds=10)
+    assert await line.repository.storage.queues.until_next_due(line.queue) == timedelta(seconds=10)
     line.clock.advance(4.5)
-    assert await line.repository.until_next_due(line.queue) == timedelta(seconds=5.5)
+    assert await line.repository.storage.queues.until_next_due(line.queue) == timedelta(seconds=5.5)
     line.clock.advance(60)
-    assert await line.repository.until_next_due(line.queue) == timedelta(0)
+    assert await line.repository.storage.queues.until_next_due(line.queue) == timedelta(0)
     await line.move(job, job.promote())
     await line.claim()
-    assert await line.repository.until_next_due(line.queue) is None
+    assert await line.repository.storage.queues.until_next_due(line.queue) is None
 
 
 async def test_the_next_delayed_job_of_another_queue_does_not_count(line: Line) -> None:
     other = Line(line.repository, line.clock, f"other-{uuid4().hex}")
     await other.add(delay=10)
-    assert await line.repository.until_next_due(line.queue) is None
+    assert await line.repository.storage.queues.until_next_due(line.queue) is None
 
 
 # ── counts ───────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_an_unknown_queue_counts_nothing(line: Line) -> None:
-    assert await line.repository.counts(line.queue) == QueueCounts()
+    assert await line.repository.storage.queues.counts(line.queue) == QueueCounts()
 
 
 @pytest.mark.parametrize("state", JobState)
@@ -250,7 +250,7 @@ async def test_counts_equal_a_recount_after_a_mixed_life(line: Line, seed: int) 
         await line.repository.remove_all(line.queue, [JobState.DELAYED], limit=1)
         rule = Retention.keep_newest(3)
         await line.repository.apply_retention(line.queue, RetentionPolicy(rule, rule, rule), 2)
-        await line.repository.tidy()
+        await line.repository.storage.tidy()
         await _assert_counts_equal_a_recount(line)
 
 
@@ -264,7 +264,7 @@ async def test_counts_are_right_after_much_happened_at_once(line: Line) -> None:
 
     await asyncio.gather(*(work() for _ in range(8)))
     await _assert_counts_equal_a_recount(line)
-    assert (await line.repository.counts(line.queue)).total == 40
+    assert (await line.repository.storage.queues.counts(line.queue)).total == 40
 
 
 def _recovered(job: Job, kind: Overdue) -> Transition:
@@ -279,7 +279,7 @@ def _recovered(job: Job, kind: Overdue) -> Transition:
 
 async def _assert_counts_equal_a_recount(line: Line) -> None:
     jobs = await line.repository.find(line.queue, ALL_STATES, limit=100_000)
-    assert await line.repository.counts(line.queue) == QueueCounts.of(
+    assert await line.repository.storage.queues.counts(line.queue) == QueueCounts.of(
         Counter(job.state for job in jobs)
     )
 

@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from enfila.core.application.ports.job_repository import Report
 from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Cancelled, Outcome
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import FINAL, UNFINISHED, JobState
 from tests.contract.building import ALL_STATES, FAILED, Line, completed, ids, make_job
@@ -56,7 +56,7 @@ async def test_a_job_that_stands_as_read_is_removed(line: Line, state: JobState)
 
 async def test_with_a_job_goes_all_that_belongs_to_it(line: Line) -> None:
     job = await line.add_active(attempts=2)
-    await line.repository.report([Report(job.id, job.token, 1, lines=("hello",))])
+    await line.repository.update_progress([ProgressUpdate(job.id, job.token, 1, lines=("hello",))])
     job = await line.settle(job, FAILED)
     assert await line.repository.attempts(job.id)
     assert await line.repository.logs(job.id)
@@ -349,7 +349,7 @@ async def test_retention_stops_at_its_limit(line: Line, rule: Retention) -> None
 
 async def test_with_a_job_past_its_time_goes_all_that_belongs_to_it(line: Line) -> None:
     job = await line.add_active()
-    await line.repository.report([Report(job.id, job.token, 1, lines=("hello",))])
+    await line.repository.update_progress([ProgressUpdate(job.id, job.token, 1, lines=("hello",))])
     await line.settle(job, FAILED)
     policy = keeping(Retention.nothing())
     assert await line.repository.apply_retention(line.queue, policy, 100) == 1
@@ -364,22 +364,22 @@ async def test_obliterating_removes_the_queue_with_all_its_jobs(line: Line) -> N
     """CONFORMANCE 37."""
     for state in sorted(ALL_STATES - {JobState.ACTIVE}):
         await line.add_in(state)
-    total = (await line.repository.counts(line.queue)).total
+    total = (await line.repository.storage.queues.counts(line.queue)).total
     assert total >= 6
     assert await line.repository.obliterate(line.queue, force=False) == total
     assert await left(line) == []
-    assert (await line.repository.counts(line.queue)).total == 0
-    assert line.queue not in await line.repository.queues()
+    assert (await line.repository.storage.queues.counts(line.queue)).total == 0
+    assert line.queue not in await line.repository.storage.queues.names()
 
 
 async def test_obliterating_is_refused_while_jobs_are_active(line: Line) -> None:
     """CONFORMANCE 37."""
     await line.add_active()
     await line.add()
-    await line.repository.set_paused(line.queue, paused=True)
+    await line.repository.storage.queues.set_paused(line.queue, paused=True)
     assert await line.repository.obliterate(line.queue, force=False) is None
     assert len(await left(line)) == 2
-    assert await line.repository.is_paused(line.queue)
+    assert await line.repository.storage.queues.is_paused(line.queue)
 
 
 async def test_obliterating_by_force_takes_active_jobs_too(line: Line) -> None:
@@ -389,15 +389,15 @@ async def test_obliterating_by_force_takes_active_jobs_too(line: Line) -> None:
     assert await line.repository.obliterate(line.queue, force=True) == 2
     assert await line.is_stale(job.settle(completed()))
     assert await left(line) == []
-    assert (await line.repository.counts(line.queue)).total == 0
+    assert (await line.repository.storage.queues.counts(line.queue)).total == 0
 
 
 async def test_obliterating_frees_the_queues_keys_and_its_pause(line: Line) -> None:
     key = Deduplication.for_time("key", HOUR)
     await line.add(deduplication=key)
-    await line.repository.set_paused(line.queue, paused=True)
+    await line.repository.storage.queues.set_paused(line.queue, paused=True)
     assert await line.repository.obliterate(line.queue, force=False) == 1
-    assert not await line.repository.is_paused(line.queue)
+    assert not await line.repository.storage.queues.is_paused(line.queue)
     job = await line.add(deduplication=key)
     assert ids(await line.claim()) == [job.id]
     assert await line.count(JobState.ACTIVE) == 1

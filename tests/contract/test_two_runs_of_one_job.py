@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from enfila.core.application.ports.job_repository import Report
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.outcome import Completed, Released
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import JsonDocument
 from tests.contract.building import Line
@@ -58,10 +58,12 @@ async def test_only_the_newer_one_may_report(line: Line, *, is_old_first: bool) 
     """CONFORMANCE 18."""
     runs, is_newer = await two_runs(line, is_old_first=is_old_first)
     reports = [
-        Report(run.id, run.token, run.attempt, JsonDocument.of(run.token), (f"by {run.token}",))
+        ProgressUpdate(
+            run.id, run.token, run.attempt, JsonDocument.of(run.token), (f"by {run.token}",)
+        )
         for run in runs
     ]
-    assert await line.repository.report(reports) == is_newer
+    assert await line.repository.update_progress(reports) == is_newer
     [job] = (await line.repository.get([runs[0].id])).values()
     logged = [entry.line for entry in await line.repository.logs(job.id)]
     assert (job.progress, logged) == (2, ["by 2"])

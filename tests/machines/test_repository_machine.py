@@ -21,14 +21,16 @@ from hypothesis.stateful import (
 )
 
 from enfila.core.application.ports.job_reader import Overdue
-from enfila.core.application.ports.job_repository import Claim, IJobRepository, Report
+from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.domain.errors import MoveNotAllowed
 from enfila.core.domain.job.backoff import Backoff
+from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.identity import JobId, new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Cancelled, Completed, Failed, Outcome, Released, Snoozed
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Amendment, Transition
@@ -210,8 +212,8 @@ class RepositoryMachine(RuleBasedStateMachine):
         if held := [job for job in self.seen if job.lock is not None]:
             job = held[which % len(held)]
             document = None if progress is None else JsonDocument.of(progress)
-            report = Report(job.id, job.token, job.attempt, document, ("one", "two"), keep)
-            self.both(lambda repository: repository.report([report]))
+            report = ProgressUpdate(job.id, job.token, job.attempt, document, ("one", "two"), keep)
+            self.both(lambda repository: repository.update_progress([report]))
             locks = {each.id: each.lock for each in held[which % len(held) :] if each.lock}
             length = timedelta(seconds=seconds)
             self.both(lambda repository: repository.extend([*locks.values()], length))
@@ -254,9 +256,9 @@ class RepositoryMachine(RuleBasedStateMachine):
     @step(limit=st.integers(1, 4))
     def claim_around_a_pause(self, limit: int) -> None:
         claim = Claim(self.queue, new_worker_id(), limit, timedelta(seconds=30))
-        self.both(lambda repository: repository.set_paused(self.queue, paused=True))
+        self.both(lambda repository: repository.storage.queues.set_paused(self.queue, paused=True))
         assert self.both(lambda repository: repository.claim(claim)) == []
-        self.both(lambda repository: repository.set_paused(self.queue, paused=False))
+        self.both(lambda repository: repository.storage.queues.set_paused(self.queue, paused=False))
         self.seen += self.both(lambda repository: repository.claim(claim))
 
     # ── time and maintenance ─────────────────────────────────────────────────────────────────
@@ -281,7 +283,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         # those by age and the jobs' own go first.
         self.keep(Retention(None if age is None else timedelta(seconds=age)))
         self.keep(Retention(newest=newest))
-        self.both(lambda repository: repository.tidy())
+        self.both(lambda repository: repository.storage.tidy())
 
     def overdue(self, kind: Overdue) -> list[Job]:
         """What both find overdue."""
@@ -299,15 +301,15 @@ class RepositoryMachine(RuleBasedStateMachine):
         shown = self.both(lambda repository: repository.find(self.queue, ALL_STATES, limit=10_000))
         for job in shown:
             assert 0 <= job.attempt <= job.max_attempts
-        counts = self.both(lambda repository: repository.counts(self.queue))
+        counts = self.both(lambda repository: repository.storage.queues.counts(self.queue))
         assert counts.total == len(shown)
-        self.both(lambda repository: repository.until_next_due(self.queue))
+        self.both(lambda repository: repository.storage.queues.until_next_due(self.queue))
 
     def teardown(self) -> None:
         for job_id in self.ids:
             self._compare_history(job_id)
         self.both(lambda repository: repository.get(self.ids))
-        self.both(lambda repository: repository.is_paused(self.queue))
+        self.both(lambda repository: repository.storage.queues.is_paused(self.queue))
         self.both(lambda repository: repository.obliterate(self.queue, force=True))
 
     def _compare_history(self, job_id: JobId) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from enfila import Enfila
-from enfila.infrastructure.persistence.sqlalchemy.tables import Tables, build_tables
+from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables, build_tables
 from tests.processes.checker import FINAL, Stored, StoredJob, StoredRun
 
 ORDERS = "orders"

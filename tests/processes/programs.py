@@ -48,7 +48,7 @@ _SPAWNING.set_forkserver_preload(
         "tests.processes.enqueuer_program",
         "tests.processes.scheduler_program",
         "enfila.infrastructure.persistence.sqlalchemy",
-        "enfila.infrastructure.wake_up.postgresql_wake_up",
+        "enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.wake_up",
         "sqlalchemy.dialects.postgresql.asyncpg",
         "alembic.runtime.environment",
         "asyncpg",

@@ -62,7 +62,7 @@ async def has_looked_again(scene: Scene, worker: Program) -> None:
     seen = set()
 
     async def beats() -> bool:
-        for known in await scene.app.repository.workers(QUEUE):
+        for known in await scene.app.repository.storage.workers.all(QUEUE):
             if known.worker_id == me:
                 seen.add(known.seen_at)
         return len(seen) > 4
@@ -198,5 +198,5 @@ async def test_ten_processes_begin_at_once_on_nothing(
 
 
 async def ten_of(app: Enfila) -> list[WorkerInfo]:
-    known = await app.repository.workers(QUEUE)
+    known = await app.repository.storage.workers.all(QUEUE)
     return known if len(known) == 10 else []

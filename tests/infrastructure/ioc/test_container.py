@@ -10,10 +10,10 @@ import pytest
 from enfila import Container, Enfila, JobOptions, JobState, WorkerOptions
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
-from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
+from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyStorage
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.wake_up import PostgresWakeUp
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.wake_up import SqliteWakeUp
 from enfila.infrastructure.queue.queue_service import QueueService
-from enfila.infrastructure.wake_up.postgresql_wake_up import PostgresWakeUp
-from enfila.infrastructure.wake_up.sqlite_wake_up import SqliteWakeUp
 from enfila.testing import FrozenClock
 
 
@@ -31,7 +31,7 @@ async def test_it_makes_queues_and_workers_on_one_repository(sqlite_url: str) ->
     assert container.queue("email") is not one  # the facade is what keeps them
     job = await one.add("welcome")
     assert job.snapshot.priority == 3
-    assert await container.job_repository().queues() == ["email"]
+    assert await container.job_repository().storage.queues.names() == ["email"]
     worker = container.worker(other, lambda job: job.payload, WorkerOptions(concurrency=3))
     assert (worker.queue, worker.concurrency) == (other, 3)
     async with worker:
@@ -51,7 +51,7 @@ async def test_a_repository_that_is_overridden_is_everybodys() -> None:
         queue = app.queue("email")
         async with app.worker(queue, lambda job: job.name):
             assert await (await queue.add("a")).result(timeout=20) == "a"
-        assert (await repository.counts("email"))[JobState.COMPLETED] == 1
+        assert (await repository.storage.queues.counts("email"))[JobState.COMPLETED] == 1
 
 
 async def test_a_clock_that_is_overridden_dates_rows_ids_and_events(sqlite_url: str) -> None:
@@ -85,12 +85,12 @@ def test_the_wake_up_fits_the_database(url: str, settings: dict[str, Any], wake_
 
 
 def test_the_settings_reach_the_repository() -> None:
-    repository = container_of(
+    storage = container_of(
         "postgresql+psycopg://me@host/db", schema="jobs", table_prefix="mine_"
-    ).job_repository()
-    assert isinstance(repository, SqlAlchemyJobRepository)
-    assert repository.url.render_as_string() == "postgresql+psycopg://me@host/db"
-    assert repository.installation == "jobs.mine_"
+    ).storage()
+    assert isinstance(storage, SqlAlchemyStorage)
+    assert storage.url.render_as_string() == "postgresql+psycopg://me@host/db"
+    assert storage.installation == "jobs.mine_"
 
 
 IMPORTED = """

@@ -313,7 +313,7 @@ def test_add_sync_with_a_session_needs_no_loop_at_all(url: str, engine: sa.Engin
     with Session(engine) as session:
         queue.add_sync("gone", session=session)
     assert told == ["welcome"]
-    assert asyncio.run(repository.counts(queue.name)).total == 1
+    assert asyncio.run(repository.storage.queues.counts(queue.name)).total == 1
     asyncio.run(queue.close())
     asyncio.run(repository.close())
 

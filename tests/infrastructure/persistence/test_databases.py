@@ -15,16 +15,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from enfila import Enfila
-from enfila.core.application.ports.job_repository import Claim
 from enfila.core.domain.errors import AlreadyClosed
+from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.state import JobState
-from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository, server_database
-from enfila.infrastructure.persistence.sqlalchemy.database import Database
-from enfila.infrastructure.persistence.sqlalchemy.file_database import FileDatabase
-from enfila.infrastructure.persistence.sqlalchemy.server_database import ServerDatabase
-from enfila.infrastructure.persistence.sqlalchemy.urls import engine_url
+from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
+from enfila.infrastructure.persistence.sqlalchemy.database import server_database
+from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
+from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
+from enfila.infrastructure.persistence.sqlalchemy.database.urls import engine_url
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database import FileDatabase
 from enfila.testing import FrozenClock
 from tests.contract.building import Line, ids, make_job
 from tests.waiting import eventually
@@ -193,7 +194,7 @@ async def test_keys_that_hold_nothing_any_more_are_dropped_and_the_others_kept(
     await line.add(deduplication=Deduplication.for_time("not over", 60))
     assert await line.repository.remove([gone]) == [True]
     line.clock.advance(31)
-    await line.repository.tidy()
+    await line.repository.storage.tidy()
     with engine.connect() as connection:
         keys = connection.scalars(sa.text(f"select key from {prefix}deduplications"))
         assert sorted(keys) == ["live", "not over"]
@@ -208,8 +209,10 @@ async def test_a_key_that_is_taken_while_housekeeping_looks_at_it_is_not_dropped
     assert await line.repository.remove([gone]) == [True]
     engine = create_async_engine(url)
     async with engine.connect() as connection:
-        [taken] = await line.repository.add_within([line.make(deduplication=KEY)], connection)
-        tidying = asyncio.create_task(line.repository.tidy())
+        [taken] = await line.repository.storage.transactional_jobs.add(
+            [line.make(deduplication=KEY)], connection
+        )
+        tidying = asyncio.create_task(line.repository.storage.tidy())
         waits = sa.text("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
 
         async def waits_or_is_done() -> bool:
@@ -228,9 +231,9 @@ async def test_folding_counters_changes_no_count(line: Line) -> None:
     for _ in range(70):
         await line.repository.add([line.make(), line.make(delay=60), line.make(priority=1)])
     await line.claim(100)
-    before = await line.repository.counts("q")
-    await asyncio.gather(*(line.repository.tidy() for _ in range(3)))
-    assert await line.repository.counts("q") == before
+    before = await line.repository.storage.queues.counts("q")
+    await asyncio.gather(*(line.repository.storage.tidy() for _ in range(3)))
+    assert await line.repository.storage.queues.counts("q") == before
     assert (before.waiting, before.delayed, before.active) == (40, 70, 100)
 
 

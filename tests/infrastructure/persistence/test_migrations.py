@@ -17,13 +17,14 @@ import enfila
 from enfila.core.domain.errors import SchemaMismatch
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.database import Database
-from enfila.infrastructure.persistence.sqlalchemy.file_database import FileDatabase
+from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
+from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
+from enfila.infrastructure.persistence.sqlalchemy.database.urls import engine_url
+from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database import FileDatabase
 from enfila.infrastructure.persistence.sqlalchemy.migrations import upgrading
 from enfila.infrastructure.persistence.sqlalchemy.migrations.upgrading import Upgrading
-from enfila.infrastructure.persistence.sqlalchemy.server_database import ServerDatabase
-from enfila.infrastructure.persistence.sqlalchemy.tables import build_tables
-from enfila.infrastructure.persistence.sqlalchemy.urls import engine_url
+from enfila.infrastructure.persistence.sqlalchemy.tables.tables import build_tables
 from enfila.testing import FrozenClock
 from tests.contract.adapters import SQL_ADAPTERS
 from tests.contract.building import make_job
@@ -45,12 +46,18 @@ POSTGRES = pytest.param("postgresql-asyncpg", marks=pytest.mark.postgres)
 SERVER = pytest.mark.parametrize("adapter", [POSTGRES], indirect=True)
 
 
+def upgrading_of(url: str, prefix: str, schema: str | None) -> Upgrading:
+    """What brings the tables of an installation up and down."""
+    lock = dialect_of(engine_url(url)).lock_for_migration
+    return Upgrading(schema, prefix, lock, auto_migrate=True)
+
+
 class Installation:
     """The tables of one prefix, brought up as a repository would, and down."""
 
     def __init__(self, database: Database, url: str, prefix: str, schema: str | None) -> None:
         self.database = database
-        self.upgrading = Upgrading(schema, prefix, engine_url(url), auto_migrate=True)
+        self.upgrading = upgrading_of(url, prefix, schema)
 
     async def up(self) -> None:
         await self.database.write(self.upgrading.upgrade)
@@ -211,7 +218,7 @@ async def test_up_down_and_up_again_with_jobs_in_the_tables(
     async def add_and_count() -> int:
         repository = SqlAlchemyJobRepository(url, schema=schema, table_prefix=prefix)
         await repository.add([make_job("q", clock=clock) for _ in range(3)])
-        counts = await repository.counts("q")
+        counts = await repository.storage.queues.counts("q")
         await repository.close()
         return counts[JobState.WAITING]
 
@@ -231,7 +238,7 @@ async def test_the_first_tables_are_brought_up_to_date_with_their_jobs(
     await installation.down(upgrading.REVISIONS[0])
     await repository.open()
     assert described(engine, prefix, schema) == newest
-    assert (await repository.counts("q")).waiting == 1
+    assert (await repository.storage.queues.counts("q")).waiting == 1
     await repository.close()
 
 
@@ -239,9 +246,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     installation: Installation, engine: sa.Engine, prefix: str
 ) -> None:
     """The last table that would be made is in the way."""
-    installation.upgrading = Upgrading(
-        None, prefix, sa.make_url(str(engine.url)), auto_migrate=True
-    )
+    installation.upgrading = upgrading_of(str(engine.url), prefix, None)
     with engine.begin() as connection:
         connection.execute(sa.text(f"create table {prefix}job_types (id int)"))
     with pytest.raises(sa.exc.DBAPIError, match="already exists"):
@@ -260,7 +265,7 @@ async def test_many_that_start_at_once_make_the_tables_once(
     await asyncio.gather(*(repository.open() for repository in repositories))
     clock = FrozenClock()
     await asyncio.gather(*(each.add([make_job("q", clock=clock)]) for each in repositories))
-    assert (await repositories[0].counts("q")).waiting == 5
+    assert (await repositories[0].storage.queues.counts("q")).waiting == 5
     await asyncio.gather(*(repository.close() for repository in repositories))
 
 
@@ -272,10 +277,16 @@ async def test_two_installations_in_one_database_do_not_see_each_other(
     other = SqlAlchemyJobRepository(url, schema=schema, table_prefix=f"{prefix}b_")
     [added] = await one.add([make_job("q", clock=clock)])
     await other.add([make_job("q", clock=clock), make_job("r", clock=clock)])
-    assert ((await one.counts("q")).total, (await other.counts("q")).total) == (1, 1)
-    assert (await one.queues(), await other.queues()) == (["q"], ["q", "r"])
+    assert (
+        (await one.storage.queues.counts("q")).total,
+        (await other.storage.queues.counts("q")).total,
+    ) == (1, 1)
+    assert (await one.storage.queues.names(), await other.storage.queues.names()) == (
+        ["q"],
+        ["q", "r"],
+    )
     assert await other.get([added.job.id]) == {}
-    assert one.installation != other.installation
+    assert one.storage.installation != other.storage.installation
     await one.close()
     await other.close()
 
@@ -288,7 +299,7 @@ async def test_the_same_prefix_in_two_schemas_is_two_installations(
     one = SqlAlchemyJobRepository(url, table_prefix=prefix)
     other = SqlAlchemyJobRepository(url, schema=schema, table_prefix=prefix)
     await one.add([make_job("q", clock=clock)])
-    assert (await other.counts("q")).total == 0
+    assert (await other.storage.queues.counts("q")).total == 0
     assert "jobs" in tables_of(engine, prefix)
     assert "jobs" in tables_of(engine, prefix, schema)
     await one.close()
@@ -310,7 +321,7 @@ async def test_a_schema_that_was_made_for_us_is_used_without_the_right_to_make_s
     try:
         with engine.begin() as connection:
             connection.execute(sa.text(f"set local role {role}"))
-            Upgrading(schema, prefix, engine_url(url), auto_migrate=True).upgrade(connection)
+            upgrading_of(url, prefix, schema).upgrade(connection)
         assert "jobs" in tables_of(engine, prefix, schema)
     finally:
         with engine.begin() as connection:

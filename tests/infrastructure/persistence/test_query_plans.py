@@ -18,16 +18,21 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from enfila.core.application.ports.job_reader import Overdue
-from enfila.core.application.ports.job_repository import Claim, IJobRepository, Report
+from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.system_clock import SystemClock
+from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.retention import RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import JsonDocument
-from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository, server_database
-from enfila.infrastructure.persistence.sqlalchemy.question import HotStatement
+from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
+from enfila.infrastructure.persistence.sqlalchemy.database import server_database
+from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import (
+    PreparedStatement,
+)
 from tests.contract.building import FAILED, completed, lock_of, make_job
 
 QUEUE = "q"
@@ -74,15 +79,15 @@ def caught(prefix: str, into: list[Sent]) -> Iterator[None]:
         if prefix in statement:
             into.append((statement, parameters[0] if many else parameters))
 
-    def note_hot(hot: HotStatement, parameters: dict[str, Any], dialect: Any) -> Any:
+    def note_hot(hot: PreparedStatement, parameters: dict[str, Any], dialect: Any) -> Any:
         statement, values = on_asyncpg(hot, parameters, dialect)
         note(None, None, statement, values, None, many=False)
         return statement, values
 
-    on_asyncpg = HotStatement.on_asyncpg  # it goes past SQLAlchemy's events
+    on_asyncpg = PreparedStatement.on_asyncpg  # it goes past SQLAlchemy's events
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HotStatement, "on_asyncpg", note_hot)
+        patch.setattr(PreparedStatement, "on_asyncpg", note_hot)
         yield
     sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
@@ -110,8 +115,8 @@ async def ask_everything(repository: IJobRepository, prefix: str) -> dict[str, l
     await ask("claim by name", lambda: repository.claim(claim(1, frozenset({"noop"}))))
     locks = [lock_of(job) for job in (one, two, three)]
     await ask("extend", lambda: repository.extend(locks, LOCK))
-    report = Report(one.id, one.token, one.attempt, JsonDocument.of(50))
-    await ask("report", lambda: repository.report([report]))
+    report = ProgressUpdate(one.id, one.token, one.attempt, JsonDocument.of(50))
+    await ask("report", lambda: repository.update_progress([report]))
     await ask("request cancellation", lambda: repository.request_cancellation(two.id, "no"))
     await ask("get", lambda: repository.get([one.id, two.id]))
     await ask("complete", lambda: repository.apply([one.settle(completed())]))
@@ -119,8 +124,8 @@ async def ask_everything(repository: IJobRepository, prefix: str) -> dict[str, l
     await ask("stalled", lambda: repository.overdue(QUEUE, Overdue.STALLED, 10))
     await ask("expired", lambda: repository.overdue(QUEUE, Overdue.EXPIRED, 10))
     await ask("due", lambda: repository.overdue(QUEUE, Overdue.DUE, 10))
-    await ask("until next due", lambda: repository.until_next_due(QUEUE))
-    await ask("counts", lambda: repository.counts(QUEUE))
+    await ask("until next due", lambda: repository.storage.queues.until_next_due(QUEUE))
+    await ask("counts", lambda: repository.storage.queues.counts(QUEUE))
     done = (await repository.get([one.id]))[one.id]
     await ask("remove", lambda: repository.remove([done]))
     day = timedelta(days=1)

@@ -16,7 +16,8 @@ from psycopg import sql
 
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.domain.schedule.schedule import Schedule
-from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository, server_database
+from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
+from enfila.infrastructure.persistence.sqlalchemy.database import server_database
 from enfila.testing import FrozenClock
 from tests.contract.scheduling import Board
 from tests.infrastructure.persistence.test_query_plans import Sent, caught, nodes
@@ -39,16 +40,16 @@ async def ask_everything(repository: IJobRepository, clock: FrozenClock) -> list
         with caught("schedule", sent):
             return await call()
 
-    await ask(lambda: repository.due_schedules(100))
-    assert await ask(lambda: repository.tick([board.step(schedule)])) == [True]
-    await ask(lambda: repository.unfinished_jobs([schedule.slug]))
+    await ask(lambda: repository.storage.schedules.due(100))
+    assert await ask(lambda: repository.storage.schedules.tick([board.step(schedule)])) == [True]
+    await ask(lambda: repository.storage.schedule_runs.unfinished_jobs([schedule.slug]))
     [run] = await board.runs(schedule.slug)
     await board.complete(run)
-    ended = await ask(lambda: repository.ended_runs(None, 100))
-    assert await ask(lambda: repository.record_runs(ended.runs)) == {run.id}
-    await ask(lambda: repository.runs(schedule.slug, limit=10))
-    await ask(lambda: repository.change_schedule(schedule.slug, Schedule.recomputed))
-    await ask(lambda: repository.forget_runs(timedelta(days=1), 100))
+    ended = await ask(lambda: repository.storage.schedule_runs.ended(None, 100))
+    assert await ask(lambda: repository.storage.schedule_runs.record(ended.runs)) == {run.id}
+    await ask(lambda: repository.storage.schedule_runs.find(schedule.slug, limit=10))
+    await ask(lambda: repository.storage.schedules.change(schedule.slug, Schedule.recomputed))
+    await ask(lambda: repository.storage.schedule_runs.forget(timedelta(days=1), 100))
     await repository.close()
     return sent
 

@@ -22,7 +22,7 @@ import pytest
 import sqlalchemy as sa
 
 from enfila import AbstractQueue, ActiveJob, Enfila, RepositoryUnavailable, WorkerOptions
-from enfila.infrastructure.persistence.sqlalchemy import file_database
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite import file_database
 
 NOBODY = 65534
 

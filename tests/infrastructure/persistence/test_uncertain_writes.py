@@ -17,9 +17,9 @@ from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Released
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.file_database import FileDatabase
-from enfila.infrastructure.persistence.sqlalchemy.question import Question
-from enfila.infrastructure.persistence.sqlalchemy.server_database import ServerDatabase
+from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import StatementCall
+from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database import FileDatabase
 from enfila.infrastructure.queue.queue_service import QueueService
 from enfila.testing import FrozenClock
 from tests.contract.building import FAILED, Line, completed, ids
@@ -48,13 +48,13 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     writes: list[tuple[Any, str, Any]] = [
         (FileDatabase, "write", FileDatabase.write),
         (ServerDatabase, "write", ServerDatabase.write),
-        (ServerDatabase, "ask", ServerDatabase.ask),
+        (ServerDatabase, "execute", ServerDatabase.execute),
     ]
     for database, name, write_it in writes:
 
         async def write(self: Any, work: Any, *, original: Any = write_it) -> Any:
             lost = RepositoryUnavailable("database", "the line broke", uncertain=True)
-            if wire.refuses and not isinstance(work, Question):
+            if wire.refuses and not isinstance(work, StatementCall):
                 wire.refuses -= 1
                 raise RepositoryUnavailable("database", "no line")
             if wire.loses_requests:

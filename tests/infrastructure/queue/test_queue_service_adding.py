@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from enfila.core.application.ports.job_repository import Added, IJobRepository
+from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.ports.transactional_jobs import ITransactionalJobs
 from enfila.core.application.ports.wake_up import Hint, Notice
 from enfila.core.application.queue.new_job import NewJob
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest, RepositoryUnavailable
+from enfila.core.domain.job.addition import Added
 from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
@@ -237,7 +239,7 @@ async def test_a_cancelled_caller_cuts_no_write_and_no_event(counting: CountingR
                 await caller
         counting.may_write.set()
     assert bench.names() == ["job.added"] * 3
-    assert (await counting.counts("q")).waiting == 3
+    assert (await counting.storage.queues.counts("q")).waiting == 3
 
 
 async def test_closing_waits_for_what_was_handed_in(counting: CountingRepository) -> None:
@@ -312,20 +314,26 @@ class Transaction:
 class TransactionalRepository(InMemoryJobRepository):
     """The memory repository with the one thing it lacks."""
 
-    async def add_within(self, jobs: Sequence[Job], transaction: Transaction) -> list[Added]:
-        return self.add_within_sync(jobs, transaction)
-
-    def add_within_sync(self, jobs: Sequence[Job], transaction: Transaction) -> list[Added]:
-        transaction.jobs.extend(jobs)
-        return [Added(job) for job in jobs]
-
-    def after_commit(self, transaction: Transaction, callback: Callable[[], None]) -> None:
-        transaction.callbacks.append(callback)
+    def __init__(self, clock: FrozenClock) -> None:
+        super().__init__(clock)
+        self.storage.transactional_jobs = TransactionalJobs()
 
     async def commit(self, transaction: Transaction) -> None:
         await self.add(transaction.jobs)
         for callback in transaction.callbacks:
             callback()
+
+
+class TransactionalJobs(ITransactionalJobs):
+    async def add(self, jobs: Sequence[Job], transaction: Transaction) -> list[Added]:
+        return self.add_sync(jobs, transaction)
+
+    def add_sync(self, jobs: Sequence[Job], transaction: Transaction) -> list[Added]:
+        transaction.jobs.extend(jobs)
+        return [Added(job) for job in jobs]
+
+    def after_commit(self, transaction: Transaction, callback: Callable[[], None]) -> None:
+        transaction.callbacks.append(callback)
 
 
 @pytest.fixture

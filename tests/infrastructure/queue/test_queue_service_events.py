@@ -6,17 +6,19 @@ from typing import Any
 
 import pytest
 
-from enfila.core.application.ports.job_repository import Added, IJobRepository
+from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.events import QUEUE_EVENTS, JobAdded, JobCompleted, QueueDrained
+from enfila.core.domain.job.addition import Added
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Failed, Released
 from enfila.core.domain.job.transition import Transition
 from enfila.core.domain.queue import QueueCounts
-from enfila.infrastructure.persistence.memory import InMemoryJobRepository
+from enfila.infrastructure.persistence.memory import InMemoryJobRepository, InMemoryStorage
+from enfila.infrastructure.persistence.memory.queues import InMemoryQueues
 from enfila.infrastructure.queue.queue_service import QueueService
 from enfila.testing import FrozenClock
 from tests.infrastructure.queue.bench import Bench, Queue
@@ -103,7 +105,7 @@ async def test_a_queue_without_listeners_makes_no_events(
     for event in (JobAdded, JobCompleted, QueueDrained):
         monkeypatch.setattr(event, "__init__", refuse)
     counted: list[str] = []
-    monkeypatch.setattr(InMemoryJobRepository, "counts", counted.append)
+    monkeypatch.setattr(InMemoryQueues, "counts", counted.append)
     await queue.add("a")
     await bench.run()
     assert counted == []
@@ -178,7 +180,7 @@ async def test_a_worker_that_is_faster_than_the_answer_of_add_keeps_the_order(
 
 
 async def _is_completed(repository: InMemoryJobRepository) -> bool:
-    return (await repository.counts("q")).completed == 1
+    return (await repository.storage.queues.counts("q")).completed == 1
 
 
 async def test_no_event_is_told_of_what_was_not_written(clock: FrozenClock) -> None:
@@ -314,14 +316,16 @@ async def test_drained_is_not_told_when_work_comes_while_it_is_counted(clock: Fr
     """20"""
     counting, may_count = asyncio.Event(), asyncio.Event()
 
-    class SlowCounts(InMemoryJobRepository):
+    class SlowCounts(InMemoryQueues):
         async def counts(self, queue: str) -> QueueCounts:
             counts = await super().counts(queue)
             counting.set()
             await may_count.wait()
             return counts
 
-    async with QueueService[Any, Any]("q", SlowCounts(clock)) as queue:
+    storage = InMemoryStorage(clock)
+    storage.queues = SlowCounts(storage.store)
+    async with QueueService[Any, Any]("q", storage.jobs) as queue:
         bench = Bench(queue)
         bench.listen("queue.drained")
         await queue.add("a")
@@ -336,11 +340,13 @@ async def test_drained_is_not_told_when_work_comes_while_it_is_counted(clock: Fr
 
 
 async def test_counts_that_cannot_be_had_are_reported(clock: FrozenClock) -> None:
-    class Absent(InMemoryJobRepository):
+    class Absent(InMemoryQueues):
         async def counts(self, queue: str) -> QueueCounts:
             raise RepositoryUnavailable(queue, "away")
 
-    async with QueueService[Any, Any]("q", Absent(clock)) as queue:
+    storage = InMemoryStorage(clock)
+    storage.queues = Absent(storage.store)
+    async with QueueService[Any, Any]("q", storage.jobs) as queue:
         bench = Bench(queue)
         reported: list[str] = []
         queue.report_errors_to(lambda _, during: reported.append(during))

@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
-from enfila.core.application.ports.job_repository import Claim, IJobRepository, Report
+from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.domain.errors import InvalidRequest, LockLost, ResultRefused, Unrecoverable
 from enfila.core.domain.job.backoff import Backoff
+from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Completed, Released, Snoozed
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 from enfila.infrastructure.queue.queue_service import QueueService
@@ -133,7 +135,7 @@ async def test_only_the_holder_of_the_lock_may_write(
         with pytest.raises(LockLost, match="no longer held under lock token 1"):
             await refused
     assert not await queue.extend_job_lock(old, LOCK)
-    assert await queue.report([Report(old.id, old.token, old.attempt)]) == [False]
+    assert await queue.update_progress([ProgressUpdate(old.id, old.token, old.attempt)]) == [False]
     assert bench.events == []
     assert await queue.extend_job_lock(new, LOCK)
     assert (await queue.mark_job_as_completed(new, 2)).result == 2
@@ -154,7 +156,7 @@ async def test_of_a_step_with_a_stale_outcome_the_others_are_written(
 
 async def test_settling_nothing_is_nothing(queue: Queue) -> None:
     assert await queue.settle([]) == []
-    assert await queue.report([]) == []
+    assert await queue.update_progress([]) == []
 
 
 @pytest.mark.parametrize("progress", [0, 0.5, 100, "half", {"done": 3, "of": 4}, {}])

@@ -165,17 +165,17 @@ async def test_retention_keeps_the_newest(
 async def test_silent_workers_are_forgotten(
     queue: Queue, bench: Bench, repository: IJobRepository, clock: FrozenClock, queue_name: str
 ) -> None:
-    await queue.beat(worker(bench))
+    await queue.heartbeat(worker(bench))
     other = Bench(queue)
-    await queue.beat(worker(other))
-    await queue.sign_off(other.worker_id)
-    assert len(await repository.workers(queue_name)) == 1
+    await queue.heartbeat(worker(other))
+    await queue.deregister(other.worker_id)
+    assert len(await repository.storage.workers.all(queue_name)) == 1
     queue.start_maintenance(MaintenanceOptions(silent_worker=timedelta(minutes=1)))
     clock.advance(120)
     queue.start_maintenance(MaintenanceOptions(silent_worker=timedelta(minutes=1)))
 
     async def is_forgotten() -> bool:
-        return not await repository.workers(queue_name)
+        return not await repository.storage.workers.all(queue_name)
 
     await eventually(is_forgotten)
 
@@ -322,8 +322,8 @@ async def test_whatever_is_asked_of_a_closed_queue_is_refused(
         queue.update_job_progress(job, 5),
         queue.add_job_log(job, "line"),
         queue.until_next_due(),
-        queue.beat(worker(bench)),
-        queue.sign_off(bench.worker_id),
+        queue.heartbeat(worker(bench)),
+        queue.deregister(bench.worker_id),
         handle.refresh(),
         handle.result(),
         handle.logs(),

@@ -16,8 +16,10 @@ import sqlalchemy as sa
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.system_clock import SystemClock
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.wake_up import postgresql_wake_up
-from enfila.infrastructure.wake_up.postgresql_wake_up import PostgresWakeUp
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql import (
+    wake_up as postgresql_wake_up,
+)
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.wake_up import PostgresWakeUp
 from tests.contract.adapters import server_url
 from tests.contract.building import make_job
 

@@ -9,8 +9,8 @@ import pytest
 
 from enfila.core.application.ports.wake_up import Hint
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.wake_up import sqlite_wake_up
-from enfila.infrastructure.wake_up.sqlite_wake_up import SqliteWakeUp
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite import wake_up as sqlite_wake_up
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.wake_up import SqliteWakeUp
 from enfila.testing import FrozenClock
 from tests.contract.building import make_job
 

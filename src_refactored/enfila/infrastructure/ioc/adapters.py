@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 
-from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import Hint, WakeUp
@@ -23,7 +21,7 @@ def make_repository(
     pool_size: int,
     synchronous: str,
 ) -> IJobRepository:
-    """The repository for a URL; nothing is connected yet.
+    """The jobs of the storage for a URL; nothing is connected yet.
 
     Raises:
         InvalidRequest: a database that enfila does not know, or a wrong setting.
@@ -57,22 +55,5 @@ def hinter_of_jobs(wake_up: WakeUp) -> Callable[[str], None]:
 
 
 def make_wake_up(repository: IJobRepository, *, notify: bool) -> WakeUp:
-    """The wake-up that reaches the other processes of this repository, if there can be any.
-
-    Without `notify` PostgreSQL's NOTIFY is not used, and other processes poll.
-    """
-    if "enfila.infrastructure.persistence.sqlalchemy" not in sys.modules:
-        return InProcessWakeUp()
-    from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-
-    if not isinstance(repository, SqlAlchemyJobRepository):
-        return InProcessWakeUp()
-    if repository.url.get_backend_name() == "sqlite":
-        from enfila.infrastructure.wake_up.sqlite_wake_up import SqliteWakeUp
-
-        return SqliteWakeUp(repository.file)
-    if not notify:
-        return InProcessWakeUp()
-    from enfila.infrastructure.wake_up.postgresql_wake_up import PostgresWakeUp
-
-    return PostgresWakeUp(repository.url, repository.installation)
+    """The wake-up that reaches the other processes of this repository, if there can be any."""
+    return repository.storage.make_wake_up(notify=notify)

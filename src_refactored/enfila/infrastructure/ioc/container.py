@@ -11,7 +11,13 @@ from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.job_types.served_queues import ServedQueues
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.ports.job_type_repository import IJobTypeRepository
+from enfila.core.application.ports.queue_repository import IQueueRepository
+from enfila.core.application.ports.schedule_repository import IScheduleRepository
+from enfila.core.application.ports.schedule_run_repository import IScheduleRunRepository
+from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
+from enfila.core.application.ports.worker_repository import IWorkerRepository
 from enfila.core.application.scheduler.scheduler_service import SchedulerService
 from enfila.core.application.scheduler.schedules import Schedules
 from enfila.core.application.scheduler.target_check import TargetCheck
@@ -35,7 +41,10 @@ class Container(containers.DeclarativeContainer):
     Attributes:
         clock: the machine's; overridden, it also dates the rows (else a server's clock does).
         job_repository: one for the container's life.
-        wake_up: what fits the repository.
+        storage: the database of that repository.
+        queue_repository, worker_repository, job_type_repository, schedule_repository,
+            schedule_run_repository: its other repositories, each of which can be overridden too.
+        wake_up: what fits the storage.
         job_type_registry: what this program declares; an app may bring its own.
         job_types: looks at what is stored of job types, and switches them.
         served_queues: `container.served_queues(queues, types)` is what one worker serves.
@@ -69,12 +78,20 @@ class Container(containers.DeclarativeContainer):
         pool_size=config.pool_size,
         synchronous=config.synchronous,
     )
+    storage: providers.Provider[Storage] = job_repository.provided.storage
+    queue_repository: providers.Provider[IQueueRepository] = storage.provided.queues
+    worker_repository: providers.Provider[IWorkerRepository] = storage.provided.workers
+    job_type_repository: providers.Provider[IJobTypeRepository] = storage.provided.job_types
+    schedule_repository: providers.Provider[IScheduleRepository] = storage.provided.schedules
+    schedule_run_repository: providers.Provider[IScheduleRunRepository] = (
+        storage.provided.schedule_runs
+    )
     wake_up: providers.Provider[WakeUp] = providers.Singleton(
         make_wake_up, job_repository, notify=config.notify
     )
     job_type_registry = providers.Singleton(JobTypeRegistry)
     job_types: providers.Provider[JobTypes] = providers.Factory(
-        JobTypes, job_repository, providers.Callable(hinter_of_jobs, wake_up)
+        JobTypes, job_type_repository, providers.Callable(hinter_of_jobs, wake_up)
     )
     served_queues: providers.Provider[ServedQueues] = providers.Factory(
         ServedQueues, repository=job_repository
@@ -92,7 +109,7 @@ class Container(containers.DeclarativeContainer):
     schedules: providers.Provider[Schedules] = providers.Factory(
         Schedules,
         job_repository,
-        providers.Factory(TargetCheck, job_type_registry, job_repository),
+        providers.Factory(TargetCheck, job_type_registry, job_type_repository),
         wake_up,
         time_zone=config.time_zone,
     )

@@ -11,13 +11,8 @@ from typing import Any, TypeVar
 from enfila.core.application.garbage import no_collection
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.clock import Clock
-from enfila.core.application.ports.job_repository import (
-    Added,
-    CallersTransaction,
-    Claim,
-    IJobRepository,
-    Report,
-)
+from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.ports.transactional_jobs import CallersTransaction
 from enfila.core.application.ports.wake_up import Hint, WakeUp
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.checking import (
@@ -43,12 +38,15 @@ from enfila.core.domain.errors import (
     LockLost,
     Unrecoverable,
 )
+from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId, job_id as checked_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import Completed, Failed, Outcome
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.retention import RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import LARGEST_DOCUMENT, Json, JsonDocument
@@ -237,11 +235,11 @@ class QueueService(AbstractQueue[P, R]):
 
     async def counts(self) -> QueueCounts:
         self._enter()
-        return await self._repository.counts(self.name)
+        return await self._repository.storage.queues.counts(self.name)
 
     async def is_paused(self) -> bool:
         self._enter()
-        return await self._repository.is_paused(self.name)
+        return await self._repository.storage.queues.is_paused(self.name)
 
     # ── control ──────────────────────────────────────────────────────────────────────────────
 
@@ -344,18 +342,18 @@ class QueueService(AbstractQueue[P, R]):
         self, job: Job, *, progress: JsonDocument | None = None, lines: tuple[str, ...] = ()
     ) -> None:
         keep = job.options.keep_logs
-        [is_held] = await self.report(
-            [Report(job.id, job.token, job.attempt, progress, lines, keep)]
+        [is_held] = await self.update_progress(
+            [ProgressUpdate(job.id, job.token, job.attempt, progress, lines, keep)]
         )
         if not is_held:
             raise LockLost(job.id, job.token)
 
-    async def report(self, reports: Sequence[Report]) -> list[bool]:
-        return await self._write(self._enter().lending.report(self.name, reports))
+    async def update_progress(self, updates: Sequence[ProgressUpdate]) -> list[bool]:
+        return await self._write(self._enter().lending.update_progress(self.name, updates))
 
     async def until_next_due(self) -> timedelta | None:
         self._enter()
-        return await self._repository.until_next_due(self.name)
+        return await self._repository.storage.queues.until_next_due(self.name)
 
     def listen(self, hint: Hint) -> asyncio.Event:
         return self._wake_up.listen(self.name, hint)
@@ -363,13 +361,13 @@ class QueueService(AbstractQueue[P, R]):
     def ignore(self, hint: Hint, event: asyncio.Event) -> None:
         self._wake_up.ignore(self.name, hint, event)
 
-    async def beat(self, worker: WorkerInfo) -> None:
+    async def heartbeat(self, worker: WorkerInfo) -> None:
         self._enter()
-        await self._repository.beat(worker)
+        await self._repository.storage.workers.heartbeat(worker)
 
-    async def sign_off(self, worker_id: WorkerId) -> None:
+    async def deregister(self, worker_id: WorkerId) -> None:
         self._enter()
-        await self._repository.sign_off(worker_id)
+        await self._repository.storage.workers.deregister(worker_id)
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 

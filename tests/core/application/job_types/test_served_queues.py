@@ -20,12 +20,12 @@ from enfila import (
     WorkerOptions,
     WorkerService,
 )
-from enfila.core.application.ports.job_repository import Report
 from enfila.core.application.queue.job_handle import JobHandle
 from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.outcome import Completed
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job_type import RunStatistics
 from tests.core.application.worker.unreliable_repository import UnreliableRepository
 from tests.waiting import eventually
@@ -157,7 +157,7 @@ async def test_jobs_claimed_before_the_fetch_was_cancelled_go_back(
     fetching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await fetching
-    await served.sign_off(new_worker_id())
+    await served.deregister(new_worker_id())
     after = await job.refresh()
     assert (after.state, after.attempt) == (JobState.WAITING, 0)
 
@@ -212,18 +212,18 @@ async def test_a_log_line_that_was_stored_before_a_queue_failed_is_stored_once(
     handles = [await types.job(n, queue=n)(lambda: None).enqueue() for n in ("one", "two")]
     served = serve()
     claimed = await fetch(served, types)
-    report, failures = queues["two"].report, [RuntimeError("away")]
+    update, failures = queues["two"].update_progress, [RuntimeError("away")]
 
-    async def fail_once(reports: Any) -> Any:
+    async def fail_once(updates: Any) -> Any:
         if failures:
             raise failures.pop()
-        return await report(reports)
+        return await update(updates)
 
-    monkeypatch.setattr(queues["two"], "report", fail_once)
-    said = [Report(job.id, job.token, job.attempt, lines=("hello",)) for job in claimed]
+    monkeypatch.setattr(queues["two"], "update_progress", fail_once)
+    said = [ProgressUpdate(job.id, job.token, job.attempt, lines=("hello",)) for job in claimed]
     with pytest.raises(RuntimeError, match="away"):
-        await served.report(said)
-    assert await served.report(said) == [True, True]
+        await served.update_progress(said)
+    assert await served.update_progress(said) == [True, True]
     assert [len(await handle.logs()) for handle in handles] == [1, 1]
 
 
@@ -264,7 +264,7 @@ async def test_an_outcome_that_was_written_before_a_queue_failed_is_not_stale_la
     assert [await job.result(SECONDS) for job in jobs] == ["one", "two"]
     await worker.close()
     assert (failures, lost) == ([], [])
-    counted = [info.statistics.successes for info in await repository.job_types()]
+    counted = [info.statistics.successes for info in await repository.storage.job_types.all()]
     assert counted == [1, 1]
 
 
@@ -325,7 +325,9 @@ async def test_a_job_that_was_lost_makes_room_again(
         [extension] = await served.extend_job_locks([job.lock], 30)
         assert extension.is_held is False
     else:
-        assert await served.report([Report(job.id, job.token, job.attempt)]) == [False]
+        assert await served.update_progress([ProgressUpdate(job.id, job.token, job.attempt)]) == [
+            False
+        ]
     assert len(await fetch(served, types)) == 1
 
 
@@ -344,7 +346,7 @@ async def test_runs_are_counted_by_type_when_the_worker_signs_off(
     for fail in (False, True):
         await (await flaky.enqueue(fail)).wait(SECONDS)
     await worker.close()
-    [info] = await repository.job_types()
+    [info] = await repository.storage.job_types.all()
     counted = info.statistics
     assert (counted.runs, counted.successes, counted.failures) == (3, 1, 2)
     assert counted.last_status is AttemptOutcome.FAILED
@@ -359,7 +361,7 @@ async def test_a_heartbeat_writes_the_counts(
     await (await quick.enqueue()).wait(SECONDS)
 
     async def successes() -> int:
-        [info] = await repository.job_types()
+        [info] = await repository.storage.job_types.all()
         return info.statistics.successes
 
     assert await eventually(successes) == 1
@@ -373,17 +375,17 @@ async def test_counts_that_cannot_be_written_are_kept(
     served = serve()
     [claimed] = await fetch(served, types)
     await served.settle([(claimed, Completed())])
-    count_runs = repository.count_runs
+    count_runs = repository.storage.job_types.count_runs
 
     async def fail(_: Any) -> None:
         raise RuntimeError("away")
 
-    monkeypatch.setattr(repository, "count_runs", fail)
+    monkeypatch.setattr(repository.storage.job_types, "count_runs", fail)
     with pytest.raises(RuntimeError, match="away"):
-        await served.sign_off(new_worker_id())
-    monkeypatch.setattr(repository, "count_runs", count_runs)
-    await served.sign_off(new_worker_id())
-    info = await repository.job_type("quick")
+        await served.deregister(new_worker_id())
+    monkeypatch.setattr(repository.storage.job_types, "count_runs", count_runs)
+    await served.deregister(new_worker_id())
+    info = await repository.storage.job_types.get("quick")
     assert info is not None
     assert info.statistics == RunStatistics(1, 1, 0, claimed.started_at, AttemptOutcome.COMPLETED)
 
@@ -393,6 +395,6 @@ async def test_types_are_declared_before_the_first_fetch(
 ) -> None:
     types.job("late", queue="one", enabled=False)(lambda: None)
     await fetch(serve(), types)
-    info = await repository.job_type("late")
+    info = await repository.storage.job_types.get("late")
     assert info is not None
     assert info.is_enabled is False

@@ -8,13 +8,13 @@ from typing import Any
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.job_types.registry import JobTypeRegistry
-from enfila.core.application.ports.job_repository import Claim
 from enfila.core.application.scheduler.recording import Recording
 from enfila.core.application.scheduler.schedules import Schedules
 from enfila.core.application.scheduler.target_check import TargetCheck
 from enfila.core.application.scheduler.ticking import Ticking
 from enfila.core.application.scheduler.voice import SchedulerVoice
 from enfila.core.domain.events import Event
+from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.outcome import Outcome
@@ -40,7 +40,9 @@ class Stage:
         self.wake_up = InProcessWakeUp()
         self.types = JobTypeRegistry()
         self.schedules = Schedules(
-            self.repository, TargetCheck(self.types, self.repository), self.wake_up
+            self.repository,
+            TargetCheck(self.types, self.repository.storage.job_types),
+            self.wake_up,
         )
         self.told: list[Event] = []
         self.reported: list[tuple[Exception, str]] = []
@@ -52,7 +54,7 @@ class Stage:
             self.repository, self.wake_up, voice, batch=10, most_failures=3, poll=POLL
         )
         self.recording = Recording(
-            self.repository,
+            self.repository.storage.schedule_runs,
             voice,
             interval=timedelta(seconds=1),
             told=lambda: None,

@@ -14,8 +14,11 @@ from tests.core.application.scheduler.stage import Stage, at, forget_zone
 async def recompute(stage: Stage) -> list[str]:
     """One round; during what something was reported."""
     reported: list[str] = []
+    storage = stage.repository.storage
     recomputing = Recomputing(
-        stage.repository, report=lambda _error, during: reported.append(during)
+        storage.schedules,
+        storage.schedule_runs,
+        report=lambda _error, during: reported.append(during),
     )
     while await recomputing.recompute():
         pass
@@ -30,7 +33,7 @@ async def shift(stage: Stage, slug: str, length: timedelta) -> None:
         schedule.next_run_at += length
         return schedule
 
-    await stage.repository.change_schedule(slug, shifted)
+    await stage.repository.storage.schedules.change(slug, shifted)
 
 
 async def test_next_times_follow_the_newest_rules_of_the_zone(stage: Stage) -> None:

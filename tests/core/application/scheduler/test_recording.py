@@ -94,7 +94,7 @@ async def test_an_outage_is_left_to_the_loop(stage: Stage, monkeypatch: pytest.M
     async def out(_runs: object) -> object:
         raise RepositoryUnavailable("here", "gone")
 
-    monkeypatch.setattr(stage.repository, "record_runs", out)
+    monkeypatch.setattr(stage.repository.storage.schedule_runs, "record", out)
     with pytest.raises(RepositoryUnavailable):
         await stage.record()
     monkeypatch.undo()

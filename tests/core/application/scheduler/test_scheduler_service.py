@@ -150,7 +150,7 @@ async def test_an_outage_is_reported_once_and_then_it_goes_on(
 ) -> None:
     await stage.create()
     stage.clock.advance(60)
-    due, tries = stage.repository.due_schedules, 0
+    due, tries = stage.repository.storage.schedules.due, 0
 
     async def away(limit: int) -> object:
         nonlocal tries
@@ -159,7 +159,7 @@ async def test_an_outage_is_reported_once_and_then_it_goes_on(
             raise RepositoryUnavailable("here", "gone")
         return await due(limit)
 
-    monkeypatch.setattr(stage.repository, "due_schedules", away)
+    monkeypatch.setattr(stage.repository.storage.schedules, "due", away)
     scheduler = make_scheduler()
     errors: list[Any] = []
     scheduler.on("scheduler.error", errors.append)
@@ -175,7 +175,7 @@ async def test_old_runs_are_forgotten_and_next_times_looked_up_at_the_start(
     created = await stage.create("rule", trigger="0 12 * * *")
     moved = created.next_run_at
     assert moved is not None
-    rule = stage.repository._store.schedules["rule"]  # noqa: SLF001 - as under old rules
+    rule = stage.repository.storage.store.schedules["rule"]
     rule.next_run_at = moved + timedelta(hours=1)
     await stage.create()
     await stage.tick()
@@ -183,16 +183,16 @@ async def test_old_runs_are_forgotten_and_next_times_looked_up_at_the_start(
     await stage.record()
     stage.clock.advance(3600)
     forgotten: list[int] = []
-    forget = stage.repository.forget_runs
+    forget = stage.repository.storage.schedule_runs.forget
 
     async def counted(older_than: timedelta, limit: int) -> int:
         forgotten.append(await forget(older_than, limit))
         return forgotten[-1]
 
-    monkeypatch.setattr(stage.repository, "forget_runs", counted)
+    monkeypatch.setattr(stage.repository.storage.schedule_runs, "forget", counted)
     async with make_scheduler(keep_runs=60):
         await until(lambda: bool(forgotten), stage)
-        rules = stage.repository._store.schedules  # noqa: SLF001 - without giving up control
+        rules = stage.repository.storage.store.schedules
         await until(lambda: rules["rule"].next_run_at == moved, stage)
     assert forgotten[0] == 1
 
@@ -266,7 +266,7 @@ async def test_no_tick_of_the_old_rule_is_made_after_an_edit_under_load(
 
 def have_run(stage: Stage, count: int) -> bool:
     """Whether there are so many runs."""
-    return len(stage.repository._store.schedule_runs) >= count  # noqa: SLF001 - without giving up control
+    return len(stage.repository.storage.store.schedule_runs) >= count
 
 
 async def count_of(stage: Stage, slug: str) -> int:

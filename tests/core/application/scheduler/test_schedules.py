@@ -30,7 +30,7 @@ HOUR = timedelta(hours=1)
 
 
 async def test_a_text_is_a_cron_expression_and_the_zone_that_of_the_app(stage: Stage) -> None:
-    check = TargetCheck(stage.types, stage.repository)
+    check = TargetCheck(stage.types, stage.repository.storage.job_types)
     schedules = Schedules(stage.repository, check, stage.wake_up, time_zone="America/Sao_Paulo")
     definition = schedules.define("daily", "noop", "0 12 * * *", queue=QUEUE)
     assert (definition.trigger, definition.time_zone) == (Cron("0 12 * * *"), "America/Sao_Paulo")
@@ -96,7 +96,7 @@ async def test_a_type_that_another_program_declares_is_good_enough(stage: Stage)
     @other.types.job("biz:pipeline", queue="biz")
     async def pipeline(to: str) -> None: ...
 
-    await stage.repository.declare_job_types(list(other.types))
+    await stage.repository.storage.job_types.declare(list(other.types))
     await stage.create(job="biz:pipeline", queue=None, payload={"whatever": 1})
     await stage.tick()
     [run] = await stage.runs()
@@ -183,7 +183,7 @@ async def test_a_deleted_schedule_makes_no_tick(stage: Stage) -> None:
     await stage.schedules.delete("one")
     await stage.tick(0)
     assert await stage.schedules.all() == []
-    assert (await stage.repository.counts(QUEUE)).waiting == 0
+    assert (await stage.repository.storage.queues.counts(QUEUE)).waiting == 0
 
 
 # ── running and looking ──────────────────────────────────────────────────────────────────────
@@ -321,7 +321,7 @@ def test_the_zone_of_an_app_has_to_be_known(stage: Stage) -> None:
     with pytest.raises(UnknownTimeZone, match="Europe/Berlin"):
         Schedules(
             stage.repository,
-            TargetCheck(stage.types, stage.repository),
+            TargetCheck(stage.types, stage.repository.storage.job_types),
             stage.wake_up,
             time_zone="Europe/Berlim",
         )

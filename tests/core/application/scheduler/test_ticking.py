@@ -51,7 +51,7 @@ async def test_a_job_has_the_queue_and_the_options_of_its_type(stage: Stage) -> 
     @stage.types.job("biz:pipeline", queue=QUEUE, attempts=5, timeout=60, priority=3)
     async def pipeline(to: str) -> None: ...
 
-    await stage.repository.declare_job_types(list(stage.types))
+    await stage.repository.storage.job_types.declare(list(stage.types))
     options = JobOptions(priority=1)
     await stage.create(job="biz:pipeline", queue=None, payload={"to": "ada"}, options=options)
     await stage.tick()
@@ -69,7 +69,7 @@ async def test_a_type_that_nobody_declares_any_more_is_reported_and_its_job_wait
     async def pipeline() -> None: ...
 
     await stage.create(job="biz:pipeline", queue=None)
-    await stage.repository.remove_job_type("biz:pipeline")
+    await stage.repository.storage.job_types.remove("biz:pipeline")
     await stage.tick()
     [run] = await stage.runs()
     assert run.state is RunState.WAITING
@@ -204,14 +204,19 @@ async def test_a_slower_process_does_not_cancel_what_a_quicker_one_began(
     await stage.create(overlap="cancel_old")
     await stage.tick()
     quicker = Stage()
-    quicker.repository, slow_look = stage.repository, stage.repository.unfinished_jobs
+    quicker.repository, slow_look = (
+        stage.repository,
+        stage.repository.storage.schedule_runs.unfinished_jobs,
+    )
 
     async def look_after_the_other(slugs: Sequence[str]) -> object:
         monkeypatch.undo()
         await stage.tick(0)
         return await slow_look(slugs)
 
-    monkeypatch.setattr(stage.repository, "unfinished_jobs", look_after_the_other)
+    monkeypatch.setattr(
+        stage.repository.storage.schedule_runs, "unfinished_jobs", look_after_the_other
+    )
     await stage.tick()
     assert await stage.states() == [RunState.CANCELLED, RunState.WAITING]
 
@@ -223,14 +228,14 @@ class _Refusing:
     """A database that refuses the jobs of one schedule."""
 
     def __init__(self, stage: Stage, monkeypatch: pytest.MonkeyPatch, slug: str = "bad") -> None:
-        tick = stage.repository.tick
+        tick = stage.repository.storage.schedules.tick
 
         async def refuse(steps: Sequence[ScheduleStep]) -> list[bool]:
             if any(step.advance.slug == slug for step in steps):
                 raise ValueError("the row is refused")
             return await tick(steps)
 
-        monkeypatch.setattr(stage.repository, "tick", refuse)
+        monkeypatch.setattr(stage.repository.storage.schedules, "tick", refuse)
 
 
 async def test_an_enqueue_that_fails_is_shown_and_retried_and_hinders_no_other(
@@ -292,7 +297,7 @@ async def test_an_outage_of_the_database_counts_for_no_schedule(
         async def out(_steps: object) -> list[bool]:
             raise RepositoryUnavailable("here", "gone")
 
-        patch.setattr(stage.repository, "tick", out)
+        patch.setattr(stage.repository.storage.schedules, "tick", out)
         with pytest.raises(RepositoryUnavailable):
             await stage.tick()
     assert (await stage.schedules.get("one")).enqueue_failures == 0
@@ -305,16 +310,16 @@ async def test_a_failure_that_several_processes_meet_counts_once(
 ) -> None:
     await stage.create("bad")
     _Refusing(stage, monkeypatch)
-    due = stage.repository.due_schedules
+    due = stage.repository.storage.schedules.due
     stage.clock.advance(60)
     seen = await due(10)
 
     async def as_before(_limit: int) -> object:
-        monkeypatch.setattr(stage.repository, "due_schedules", due)
+        monkeypatch.setattr(stage.repository.storage.schedules, "due", due)
         return seen
 
     await stage.tick(0)
-    monkeypatch.setattr(stage.repository, "due_schedules", as_before)
+    monkeypatch.setattr(stage.repository.storage.schedules, "due", as_before)
     await stage.tick(0)
     assert (await stage.schedules.get("bad")).enqueue_failures == 1
 

@@ -131,7 +131,7 @@ async def test_the_reports_of_many_jobs_share_a_statement(
         for job in jobs:
             await job.result(timeout=5)
             assert len(await job.logs()) == 1
-    assert repository.calls.count("report") < 10
+    assert repository.calls.count("update_progress") < 10
 
 
 async def test_a_report_that_nobody_awaits_is_stored_before_the_outcome(

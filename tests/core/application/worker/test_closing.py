@@ -411,11 +411,11 @@ async def test_a_worker_signs_on_and_off(
     async with make_worker(_no_op, concurrency=4) as worker:
 
         async def are_known() -> Any:
-            return await repository.workers("work")
+            return await repository.storage.workers.all("work")
 
         [known] = await eventually(are_known)
         assert (known.worker_id, known.concurrency) == (worker.id, 4)
-    assert await repository.workers("work") == []
+    assert await repository.storage.workers.all("work") == []
 
 
 async def test_maintenance_begins_with_the_worker(

@@ -49,8 +49,8 @@ async def test_each_outage_is_reported(
             repository.is_away = False
             job = await queue.add("between")
             await job.result(timeout=10)
-            beats = repository.calls.count("beat")
-            await eventually(lambda beats=beats: repository.calls.count("beat") > beats)  # type: ignore[misc]
+            beats = repository.calls.count("heartbeat")
+            await eventually(lambda beats=beats: repository.calls.count("heartbeat") > beats)  # type: ignore[misc]
     assert len(errors.events) == 2
 
 
@@ -145,7 +145,7 @@ async def test_a_report_waits_for_the_database(
 
     job = await queue.add("work")
     async with make_worker(report):
-        await eventually(lambda: repository.calls.count("report") >= 2)
+        await eventually(lambda: repository.calls.count("update_progress") >= 2)
         repository.is_away = False
         await job.result(timeout=10)
     assert [line.line for line in await job.logs()] == ["kept"]

@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from enfila.core.application.ports.job_repository import Claim, Report
 from enfila.core.domain.errors import RepositoryUnavailable
+from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.transition import Transition
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.memory.job_repository import InMemoryJobRepository
+from enfila.infrastructure.persistence.memory.queues import InMemoryQueues
+from enfila.infrastructure.persistence.memory.workers import InMemoryWorkers
 
 
 class UnreliableRepository(InMemoryJobRepository):
@@ -33,8 +36,11 @@ class UnreliableRepository(InMemoryJobRepository):
         self.refuses: set[JobId] = set()
         self.calls: list[str] = []
         self.claims: list[Claim] = []
+        self.storage.queues = _UnreliableQueues(self)
+        self.storage.workers = _UnreliableWorkers(self)
 
-    async def _reach(self, name: str) -> None:
+    async def reach(self, name: str) -> None:
+        """Raises, or waits, as it was told."""
         self.calls.append(name)
         # As a real one does: every call gives the event loop to others.
         await asyncio.sleep(0)
@@ -45,11 +51,11 @@ class UnreliableRepository(InMemoryJobRepository):
 
     async def claim(self, claim: Claim) -> list[Job]:
         self.claims.append(claim)
-        await self._reach("claim")
+        await self.reach("claim")
         return await super().claim(claim)
 
     async def apply(self, transitions: Sequence[Transition]) -> list[datetime | None]:
-        await self._reach("apply")
+        await self.reach("apply")
         if any(
             transition.job_id in self.refuses and transition.result for transition in transitions
         ):
@@ -61,25 +67,37 @@ class UnreliableRepository(InMemoryJobRepository):
         return written
 
     async def extend(self, locks: Sequence[Lock], duration: timedelta) -> list[Extension]:
-        await self._reach("extend")
+        await self.reach("extend")
         return await super().extend(locks, duration)
 
-    async def report(self, reports: Sequence[Report]) -> list[bool]:
-        await self._reach("report")
-        return await super().report(reports)
+    async def update_progress(self, updates: Sequence[ProgressUpdate]) -> list[bool]:
+        await self.reach("update_progress")
+        return await super().update_progress(updates)
 
     async def get(self, job_ids: Collection[JobId]) -> dict[JobId, Job]:
-        await self._reach("get")
+        await self.reach("get")
         return await super().get(job_ids)
 
+
+class _UnreliableQueues(InMemoryQueues):
+    def __init__(self, repository: UnreliableRepository) -> None:
+        super().__init__(repository.storage.store)
+        self._repository = repository
+
     async def until_next_due(self, queue: str) -> timedelta | None:
-        await self._reach("until_next_due")
+        await self._repository.reach("until_next_due")
         return await super().until_next_due(queue)
 
-    async def beat(self, worker: WorkerInfo) -> None:
-        await self._reach("beat")
-        await super().beat(worker)
 
-    async def sign_off(self, worker_id: WorkerId) -> None:
-        await self._reach("sign_off")
-        await super().sign_off(worker_id)
+class _UnreliableWorkers(InMemoryWorkers):
+    def __init__(self, repository: UnreliableRepository) -> None:
+        super().__init__(repository.storage.store)
+        self._repository = repository
+
+    async def heartbeat(self, worker: WorkerInfo) -> None:
+        await self._repository.reach("heartbeat")
+        await super().heartbeat(worker)
+
+    async def deregister(self, worker_id: WorkerId) -> None:
+        await self._repository.reach("deregister")
+        await super().deregister(worker_id)

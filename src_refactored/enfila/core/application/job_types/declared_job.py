@@ -9,7 +9,7 @@ from enfila.core.application.job_types.implementation import Implementation
 from enfila.core.application.job_types.option_arguments import OptionArguments
 from enfila.core.application.job_types.rehearsal import rehearse
 from enfila.core.application.job_types.scheduled_call import ScheduleArguments, ScheduledCall
-from enfila.core.application.ports.job_repository import CallersTransaction
+from enfila.core.application.ports.transactional_jobs import CallersTransaction
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.job_handle import JobHandle
 from enfila.core.domain.errors import InvalidRequest

@@ -25,15 +25,15 @@ class JobTypes:
 
         An app does so when it opens, a worker before it takes its first job.
         """
-        await self._repository.declare_job_types(list(types))
+        await self._repository.declare(list(types))
 
     async def all(self) -> list[JobTypeInfo]:
         """All job types, by name."""
-        return await self._repository.job_types()
+        return await self._repository.all()
 
     async def get(self, name: str) -> JobTypeInfo:
         """One job type. `JobTypeNotFound`."""
-        found = await self._repository.job_type(name)
+        found = await self._repository.get(name)
         if found is None:
             raise await self._not_found(name)
         return found
@@ -59,13 +59,13 @@ class JobTypes:
 
         Code that still declares it brings it back, enabled. `JobTypeNotFound`.
         """
-        if not await self._repository.remove_job_type(name):
+        if not await self._repository.remove(name):
             raise await self._not_found(name)
 
     async def _set(self, name: str, *, enabled: bool) -> JobTypeInfo:
-        if not await self._repository.set_job_type_enabled(name, enabled=enabled):
+        if not await self._repository.set_enabled(name, enabled=enabled):
             raise await self._not_found(name)
         return await self.get(name)
 
     async def _not_found(self, name: str) -> JobTypeNotFound:
-        return JobTypeNotFound(name, [each.name for each in await self._repository.job_types()])
+        return JobTypeNotFound(name, [each.name for each in await self._repository.all()])

@@ -14,8 +14,7 @@ from enfila.core.application.job_types.held_jobs import HeldJobs, HeldKey, Wish
 from enfila.core.application.job_types.merged_hints import MergedHints
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.job_types.run_tally import RunTally
-from enfila.core.application.ports.job_repository import Report
-from enfila.core.application.ports.job_type_repository import IJobTypeRepository
+from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.job_handle import JobHandle
@@ -29,6 +28,7 @@ from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.outcome import Outcome, Released
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.json_document import Json, JsonDocument
 from enfila.core.domain.worker import WorkerInfo
 
@@ -57,7 +57,7 @@ class ServedQueues(JobSource[Any, Any]):
     """
 
     def __init__(
-        self, queues: Sequence[Queue], types: JobTypeRegistry, repository: IJobTypeRepository
+        self, queues: Sequence[Queue], types: JobTypeRegistry, repository: IJobRepository
     ) -> None:
         self._queues = {queue.name: queue for queue in queues}
         if not self._queues:
@@ -65,7 +65,7 @@ class ServedQueues(JobSource[Any, Any]):
         self.name = ", ".join(self._queues)
         self._first = next(iter(self._queues))
         self._types = types
-        self._repository = repository
+        self._job_types = repository.storage.job_types
         self._is_declared = False
         self._held = HeldJobs(
             {
@@ -127,7 +127,7 @@ class ServedQueues(JobSource[Any, Any]):
 
     async def _declare(self) -> None:
         if not self._is_declared:
-            await self._repository.declare_job_types(list(self._types))
+            await self._job_types.declare(list(self._types))
             self._is_declared = True
 
     async def until_next_due(self) -> timedelta | None:
@@ -149,12 +149,12 @@ class ServedQueues(JobSource[Any, Any]):
         self._let_go(keys)
         return answers
 
-    async def report(self, reports: Sequence[Report]) -> list[bool]:
-        keys = [(each.job_id, each.token) for each in reports]
+    async def update_progress(self, updates: Sequence[ProgressUpdate]) -> list[bool]:
+        keys = [(each.job_id, each.token) for each in updates]
         answers = await self._each_queue(
-            list(zip(keys, reports, strict=True)),
+            list(zip(keys, updates, strict=True)),
             self._reported,
-            lambda queue, part: queue.report(part),
+            lambda queue, part: queue.update_progress(part),
         )
         self._let_go(key for key, is_held in zip(keys, answers, strict=True) if not is_held)
         return answers
@@ -197,22 +197,22 @@ class ServedQueues(JobSource[Any, Any]):
 
     # ── the worker ───────────────────────────────────────────────────────────────────────────
 
-    async def beat(self, worker: WorkerInfo) -> None:
-        await self._queues[self._first].beat(worker)
+    async def heartbeat(self, worker: WorkerInfo) -> None:
+        await self._queues[self._first].heartbeat(worker)
         await self._write_counts()
 
-    async def sign_off(self, worker_id: WorkerId) -> None:
+    async def deregister(self, worker_id: WorkerId) -> None:
         await self._tasks.wait()
         try:
             await self._write_counts()
         finally:
-            await self._queues[self._first].sign_off(worker_id)
+            await self._queues[self._first].deregister(worker_id)
 
     async def _write_counts(self) -> None:
         if not (counted := self._tally.take()):
             return
         try:
-            await self._repository.count_runs(counted)
+            await self._job_types.count_runs(counted)
         except BaseException:
             self._tally.give_back(counted)
             raise

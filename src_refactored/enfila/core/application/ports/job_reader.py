@@ -1,18 +1,17 @@
-"""The port for looking at jobs: lists, counts and histories."""
+"""The port for looking at jobs: lists and histories."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
-from enfila.core.domain.queue import QueueCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +58,9 @@ class IJobReader(ABC):
         """At most `limit` jobs of the queue that are overdue in this way, the oldest first."""
 
     @abstractmethod
-    async def counts(self, queue: str) -> QueueCounts:
-        """How many jobs are in each state. Its cost does not grow with the number of jobs."""
-
-    @abstractmethod
-    async def until_next_due(self, queue: str) -> timedelta | None:
-        """Time until the next delayed job is due (zero when one is); None without delayed jobs."""
-
-    @abstractmethod
     async def attempts(self, job_id: JobId) -> list[Attempt]:
         """The runs of a job, oldest first, with one that is still going on; [] if unknown."""
 
     @abstractmethod
     async def logs(self, job_id: JobId, *, limit: int = 1000, offset: int = 0) -> list[LogLine]:
         """The log lines of a job in the order in which they were written; [] if unknown."""
-
-    @abstractmethod
-    async def queues(self) -> Sequence[str]:
-        """The names of all queues that have been used, sorted."""

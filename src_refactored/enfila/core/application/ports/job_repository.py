@@ -1,84 +1,26 @@
-"""The port through which jobs are written, and the whole that an adapter implements."""
+"""The port through which jobs are written."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from enfila.core.application.ports.job_reader import IJobReader
-from enfila.core.application.ports.job_type_repository import IJobTypeRepository
-from enfila.core.application.ports.queue_control import IQueueControl, IWorkerRegistry
-from enfila.core.application.ports.schedule_repository import IScheduleRepository
+from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import Notice
-from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
+from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.claim import Claim
+from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.retention import RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Amendment, Transition
-from enfila.core.domain.json_document import JsonDocument
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
-    """Value object: the answer to one addition.
-
-    Attributes:
-        job: the job as stored, or the job that holds the deduplication key.
-        is_duplicate: the new job was not added because `job` holds its key. `job` may have taken
-            its payload, options and time (replace, debounce, keep last).
-    """
-
-    job: Job
-    is_duplicate: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Value object: a worker's wish for jobs.
-
-    Attributes:
-        limit: at most so many, at least 1.
-        lock_duration: how long the locks hold.
-        names: only jobs with these names; None for all.
-    """
-
-    queue: str
-    worker_id: WorkerId
-    limit: int
-    lock_duration: timedelta
-    names: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Value object: what a running job said since its last report.
-
-    Attributes:
-        progress: the newest progress; None when there was none since.
-        lines: new log lines in order.
-        keep_logs: only the newest N lines of the job are kept; None keeps all.
-    """
-
-    job_id: JobId
-    token: LockToken
-    attempt: int
-    progress: JsonDocument | None = None
-    lines: tuple[str, ...] = ()
-    keep_logs: int | None = None
-
-
-# A transaction that belongs to the caller: a SQLAlchemy Session, AsyncSession, Connection or
-# AsyncConnection. The core cannot name these types; the adapter refuses anything else.
-CallersTransaction = Any
-
-
-class IJobRepository(
-    IJobReader, IQueueControl, IWorkerRegistry, IJobTypeRepository, IScheduleRepository, ABC
-):
+class IJobRepository(IJobReader, ABC):
     """Keeps jobs. Each method is one atomic step: all of it is committed, or nothing.
 
     A method returns after its commit. Instants are written with one clock: the database's on
@@ -91,13 +33,18 @@ class IJobRepository(
             error says that it is uncertain, nothing was written.
     """
 
+    @property
     @abstractmethod
-    async def open(self) -> None:
-        """Makes ready: connects, and creates or checks the tables. May be called twice."""
+    def storage(self) -> Storage:
+        """The database that the jobs are in, and the repositories of everything else there."""
 
-    @abstractmethod
+    async def open(self) -> None:
+        """Opens the storage; see `Storage.open`."""
+        await self.storage.open()
+
     async def close(self) -> None:
-        """Releases connections and threads, after the writes under way. May be called twice."""
+        """Closes the storage; see `Storage.close`."""
+        await self.storage.close()
 
     # ── adding ───────────────────────────────────────────────────────────────────────────────
 
@@ -114,28 +61,6 @@ class IJobRepository(
         answer never arrived can be repeated.
 
         An adapter whose database carries notices may send `notice` with the commit.
-        """
-
-    @abstractmethod
-    async def add_within(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
-        """As `add`, inside the caller's transaction: they come and go with it.
-
-        Raises:
-            InvalidRequest: `transaction` is nothing that this repository can write into.
-        """
-
-    @abstractmethod
-    def add_within_sync(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
-        """As `add_within`, for a `Session` or `Connection` of code without an event loop."""
-
-    @abstractmethod
-    def after_commit(self, transaction: CallersTransaction, callback: Callable[[], None]) -> None:
-        """Calls back, from whatever thread, once the caller's transaction has committed.
-
-        Once and never after a rollback. To be called inside the transaction, after `add_within`.
-
-        Raises:
-            InvalidRequest: `transaction` is nothing that this repository can write into.
         """
 
     # ── running ──────────────────────────────────────────────────────────────────────────────
@@ -178,10 +103,10 @@ class IJobRepository(
         """
 
     @abstractmethod
-    async def report(self, reports: Sequence[Report]) -> list[bool]:
-        """Stores progress and log lines of active jobs; per report whether its token was right.
+    async def update_progress(self, updates: Sequence[ProgressUpdate]) -> list[bool]:
+        """Stores progress and log lines of active jobs; per update whether its token was right.
 
-        Of a report with an old token nothing is stored.
+        Of an update with an old token nothing is stored.
         """
 
     # ── changing and removing ────────────────────────────────────────────────────────────────
@@ -228,6 +153,3 @@ class IJobRepository(
     @abstractmethod
     async def obliterate(self, queue: str, *, force: bool) -> int | None:
         """Removes a queue with all its jobs; how many jobs, or None if active ones forbade it."""
-
-    async def tidy(self) -> None:
-        """Housekeeping of the adapter's own, called by maintenance; nothing visible changes."""

@@ -15,7 +15,7 @@ class IJobTypeRepository(ABC):
     """
 
     @abstractmethod
-    async def declare_job_types(self, types: Sequence[JobType]) -> None:
+    async def declare(self, types: Sequence[JobType]) -> None:
         """Stores definitions, no two of one name.
 
         New ones are added. Known ones get queue, options, limit and texts of the newest definition;
@@ -23,15 +23,15 @@ class IJobTypeRepository(ABC):
         """
 
     @abstractmethod
-    async def job_types(self) -> list[JobTypeInfo]:
+    async def all(self) -> list[JobTypeInfo]:
         """All job types, by name."""
 
     @abstractmethod
-    async def job_type(self, name: str) -> JobTypeInfo | None:
+    async def get(self, name: str) -> JobTypeInfo | None:
         """The job type with this name; None if there is none."""
 
     @abstractmethod
-    async def set_job_type_enabled(self, name: str, *, enabled: bool) -> bool:
+    async def set_enabled(self, name: str, *, enabled: bool) -> bool:
         """Enables or disables a job type; whether there is one of this name.
 
         After it returned, no claim by name that begins later takes a job of a disabled type
@@ -47,7 +47,7 @@ class IJobTypeRepository(ABC):
         """
 
     @abstractmethod
-    async def remove_job_type(self, name: str) -> bool:
+    async def remove(self, name: str) -> bool:
         """Forgets a job type, its statistics, and that it was disabled; whether there was one.
 
         Its jobs stay.

@@ -1,14 +1,13 @@
-"""The port that keeps schedules and what became of their ticks."""
+"""The port that keeps schedules, and has them tick."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from enfila.core.domain.job.job import Job
-from enfila.core.domain.schedule.run import NewRun, RunId, ScheduleRun
+from enfila.core.domain.schedule.run import NewRun
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import Owner, ScheduleState
 from enfila.core.domain.schedule.tick import Advance
@@ -46,19 +45,6 @@ class ScheduleStep:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedRuns:
-    """Value object: part of the open runs, those whose end was not recorded yet.
-
-    Attributes:
-        runs: those of the part whose job is final or gone, in their order.
-        last: the last open run that was looked at; None when there was none to look at.
-    """
-
-    runs: Sequence[ScheduleRun]
-    last: RunId | None
-
-
-@dataclass(frozen=True, slots=True)
 class ScheduleFilter:
     """Value object: which schedules are meant; None means all of them."""
 
@@ -72,7 +58,7 @@ ALL_OF_THEM = ScheduleFilter()
 
 
 class IScheduleRepository(ABC):
-    """Keeps schedules by slug, and their runs.
+    """Keeps schedules by slug.
 
     Each method is one atomic step, and any number of processes may call them at the same time. A
     schedule that was deleted is as if it had never been; its jobs stay.
@@ -85,7 +71,7 @@ class IScheduleRepository(ABC):
     # ── schedules ────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    async def insert_schedule(self, schedule: Schedule) -> None:
+    async def insert(self, schedule: Schedule) -> None:
         """Stores a new schedule.
 
         Raises:
@@ -93,11 +79,11 @@ class IScheduleRepository(ABC):
         """
 
     @abstractmethod
-    async def schedule(self, slug: str) -> Schedule | None:
+    async def get(self, slug: str) -> Schedule | None:
         """The schedule with this slug; None if there is none."""
 
     @abstractmethod
-    async def schedules(
+    async def find(
         self,
         wanted: ScheduleFilter = ALL_OF_THEM,
         *,
@@ -107,7 +93,7 @@ class IScheduleRepository(ABC):
         """The schedules that fit, by slug; those with a larger slug than `after`."""
 
     @abstractmethod
-    async def change_schedule(self, slug: str, decide: Decision) -> Schedule | None:
+    async def change(self, slug: str, decide: Decision) -> Schedule | None:
         """Replaces a schedule with what `decide` makes of it; that, or None if there is none.
 
         No advance and no other change comes between: what `decide` was given is what stands. After
@@ -115,13 +101,13 @@ class IScheduleRepository(ABC):
         """
 
     @abstractmethod
-    async def delete_schedule(self, slug: str) -> bool:
+    async def delete(self, slug: str) -> bool:
         """Removes a schedule with its runs; whether there was one."""
 
     # ── ticks ────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    async def due_schedules(self, limit: int) -> DueSchedules:
+    async def due(self, limit: int) -> DueSchedules:
         """At most `limit` schedules that are due. The others cost nothing."""
 
     @abstractmethod
@@ -129,50 +115,7 @@ class IScheduleRepository(ABC):
         """Applies advances of different schedules; per step whether it still held.
 
         An advance holds when its schedule accepts it (`Schedule.accepts`). Then the schedule
-        becomes what `Schedule.after` says, and the runs are stored as `add_runs` does. Otherwise
-        nothing of the step is written; the other steps are. What is raised undoes all steps.
+        becomes what `Schedule.after` says, and the runs are stored as `IScheduleRunRepository.add`
+        does. Otherwise nothing of the step is written; the other steps are. What is raised undoes
+        all steps.
         """
-
-    @abstractmethod
-    async def add_runs(self, slug: str, runs: Sequence[NewRun]) -> list[bool] | None:
-        """Stores runs of a schedule and adds their jobs; None if there is no such schedule.
-
-        Per run whether it was stored: one of rule or backfill is left out when another one of
-        these two origins has its nominal time. Jobs are added as `IJobRepository.add` does. One
-        that is blocked by a job which has ended, or is not there, is added unblocked.
-        """
-
-    # ── runs ─────────────────────────────────────────────────────────────────────────────────
-
-    @abstractmethod
-    async def unfinished_jobs(self, slugs: Collection[str]) -> Mapping[str, Sequence[Job]]:
-        """The jobs of open runs that are not final, per schedule in the order of the runs.
-
-        Schedules without any are left out.
-        """
-
-    @abstractmethod
-    async def ended_runs(self, after: RunId | None, limit: int) -> EndedRuns:
-        """Looks at the first `limit` open runs behind `after`, for those that have ended."""
-
-    @abstractmethod
-    async def record_runs(self, runs: Sequence[ScheduleRun]) -> Collection[RunId]:
-        """Tells schedules how these runs ended (`Schedule.run_ended`) and closes them; which ones.
-
-        Runs that were closed before, or have not ended (`ScheduleRun.outcome`), are left alone. A
-        run is the last one when no other open run of its schedule has an unfinished job.
-
-        Raises:
-            UnknownTimeZone: a schedule counts from the end of its runs, and this machine does not
-                know its zone. Nothing is written.
-        """
-
-    @abstractmethod
-    async def runs(
-        self, slug: str, *, limit: int = 100, before: RunId | None = None
-    ) -> list[ScheduleRun]:
-        """The runs of a schedule that were made before `before`, the newest first."""
-
-    @abstractmethod
-    async def forget_runs(self, older_than: timedelta, limit: int) -> int:
-        """Removes up to `limit` runs that were closed so long ago; how many. Jobs stay."""

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from enfila.core.application.emitter import Emitter
-from enfila.core.application.ports.job_repository import CallersTransaction
+from enfila.core.application.ports.transactional_jobs import CallersTransaction
 from enfila.core.application.queue.job_handle import JobHandle
 from enfila.core.application.queue.job_source import JobSource, P, R
 from enfila.core.application.queue.new_job import NewJobLike

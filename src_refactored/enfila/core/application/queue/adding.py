@@ -8,11 +8,8 @@ from typing import Final
 from enfila.core.application.group_commit import GroupCommit
 from enfila.core.application.job_ids import JobIds
 from enfila.core.application.ports.clock import Clock
-from enfila.core.application.ports.job_repository import (
-    Added,
-    CallersTransaction,
-    IJobRepository,
-)
+from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.ports.transactional_jobs import CallersTransaction
 from enfila.core.application.ports.wake_up import Hint, Notice
 from enfila.core.application.queue.announcer import Place
 from enfila.core.application.queue.announcing import events_of_addition
@@ -21,6 +18,7 @@ from enfila.core.application.queue.job_catalog import JobCatalog, Terms
 from enfila.core.application.queue.new_job import NewJob
 from enfila.core.application.queue.payload_codec import PayloadCodec
 from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.addition import Added
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
@@ -113,13 +111,13 @@ class Adding:
         """Stores jobs inside the caller's transaction; tells of them after its commit."""
         if not jobs:
             return []
-        added = await self._repository.add_within(jobs, transaction)
+        added = await self._repository.storage.transactional_jobs.add(jobs, transaction)
         self._tell_after_commit(added, transaction)
         return added
 
     def add_within_sync(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
         """As `add_within`, for code without an event loop."""
-        added = self._repository.add_within_sync(jobs, transaction)
+        added = self._repository.storage.transactional_jobs.add_sync(jobs, transaction)
         self._tell_after_commit(added, transaction)
         return added
 
@@ -133,7 +131,9 @@ class Adding:
                 self._tell(added, place)
             self._wake_workers()
 
-        self._repository.after_commit(transaction, lambda: self._defer(committed))
+        self._repository.storage.transactional_jobs.after_commit(
+            transaction, lambda: self._defer(committed)
+        )
 
     def _wake_workers(self, notice: Notice | None = None) -> None:
         self._audience.drained.arm()

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from enfila.core.application.emitter import ErrorReporter
-from enfila.core.application.ports.job_repository import Report
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.queue.job_handle import JobHandle
 from enfila.core.application.queue.maintenance_options import MaintenanceOptions
@@ -18,6 +17,7 @@ from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.outcome import Outcome
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.json_document import JsonDocument
 from enfila.core.domain.worker import WorkerInfo
 
@@ -83,8 +83,8 @@ class JobSource(ABC, Generic[P, R]):
         """Tells the listeners that a claimed job begins to run."""
 
     @abstractmethod
-    async def report(self, reports: Sequence[Report]) -> list[bool]:
-        """Stores what running jobs said, in one step; per report whether its token was right."""
+    async def update_progress(self, updates: Sequence[ProgressUpdate]) -> list[bool]:
+        """Stores what running jobs said, in one step; per update whether its token was right."""
 
     @abstractmethod
     async def until_next_due(self) -> timedelta | None:
@@ -99,11 +99,11 @@ class JobSource(ABC, Generic[P, R]):
         """Ends what `listen` began."""
 
     @abstractmethod
-    async def beat(self, worker: WorkerInfo) -> None:
+    async def heartbeat(self, worker: WorkerInfo) -> None:
         """Notes that a worker is alive."""
 
     @abstractmethod
-    async def sign_off(self, worker_id: WorkerId) -> None:
+    async def deregister(self, worker_id: WorkerId) -> None:
         """Forgets a worker that ended in good order."""
 
     @abstractmethod

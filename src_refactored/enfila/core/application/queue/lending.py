@@ -8,15 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 from enfila.core.application.ports.clock import Clock
-from enfila.core.application.ports.job_repository import Claim, IJobRepository, Report
+from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.audience import Audience
 from enfila.core.application.queue.job_moves import JobMoves
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.domain.events import JobActive, JobEvent, JobLogged, JobProgressed
+from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.outcome import Outcome, Released
+from enfila.core.domain.job.progress import ProgressUpdate
 
 
 class Lending:
@@ -93,12 +95,12 @@ class Lending:
                 )
             )
 
-    async def report(self, queue: str, reports: Sequence[Report]) -> list[bool]:
+    async def update_progress(self, queue: str, reports: Sequence[ProgressUpdate]) -> list[bool]:
         """Stores what running jobs said."""
         if not reports:
             return []
         with self._audience.announcer.place(report.job_id for report in reports) as place:
-            accepted = await self._repository.report(reports)
+            accepted = await self._repository.update_progress(reports)
             if self._audience.emitter.is_heard:
                 names = await self._names_of(reports)
                 for report, is_accepted in zip(reports, accepted, strict=True):
@@ -107,7 +109,9 @@ class Lending:
                             place.tell(event)
         return accepted
 
-    def _events_of(self, queue: str, report: Report, names: dict[JobId, str]) -> list[JobEvent]:
+    def _events_of(
+        self, queue: str, report: ProgressUpdate, names: dict[JobId, str]
+    ) -> list[JobEvent]:
         said: dict[str, Any] = {
             "queue": queue,
             "at": self._clock.now(),
@@ -121,7 +125,7 @@ class Lending:
             events.append(JobProgressed(**said, progress=report.progress.value))
         return events
 
-    async def _names_of(self, reports: Sequence[Report]) -> dict[JobId, str]:
+    async def _names_of(self, reports: Sequence[ProgressUpdate]) -> dict[JobId, str]:
         """The names of reporting jobs: nearly always those that are held here."""
         names = {
             report.job_id: name

@@ -101,12 +101,14 @@ class Maintenance:
 
     async def tidy(self) -> bool:
         """The adapter's own housekeeping."""
-        await self._repository.tidy()
+        await self._repository.storage.tidy()
         return False
 
     async def forget_silent(self) -> bool:
         """Workers that died are forgotten."""
-        return await forget_silent(self._repository, cast("timedelta", self._options.silent_worker))
+        return await forget_silent(
+            self._repository.storage.workers, cast("timedelta", self._options.silent_worker)
+        )
 
     def _loop(
         self, duty: str, step: Callable[[], Awaitable[bool]], interval: Callable[[], timedelta]

@@ -8,6 +8,7 @@ from typing import Final
 
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.ports.queue_repository import IQueueRepository
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.queue.audience import Audience
 from enfila.core.domain.errors import QueueNotEmpty
@@ -25,18 +26,19 @@ class QueueControl:
     ) -> None:
         self._queue = queue
         self._repository = repository
+        self._queues: IQueueRepository = repository.storage.queues
         self._audience = audience
         self._clock = clock
 
     async def pause(self) -> None:
         """Stops claims in every process."""
-        if await self._repository.set_paused(self._queue, paused=True):
+        if await self._queues.set_paused(self._queue, paused=True):
             self._audience.emitter.tell(QueuePaused(queue=self._queue, at=self._clock.now()))
             self._audience.hint(Hint.CONTROL)
 
     async def resume(self) -> None:
         """Allows claims again."""
-        if await self._repository.set_paused(self._queue, paused=False):
+        if await self._queues.set_paused(self._queue, paused=False):
             self._audience.emitter.tell(QueueResumed(queue=self._queue, at=self._clock.now()))
             self._audience.hint(Hint.CONTROL)
             self._audience.hint(Hint.JOBS)
@@ -57,7 +59,7 @@ class QueueControl:
         """Removes everything."""
         removed = await self._repository.obliterate(self._queue, force=force)
         if removed is None:
-            counts = await self._repository.counts(self._queue)
+            counts = await self._queues.counts(self._queue)
             raise QueueNotEmpty(self._queue, counts.active)
         self._audience.hint(Hint.CONTROL)
         self._audience.hint(Hint.SETTLED)

@@ -118,7 +118,7 @@ def _audience(
         queue,
         emitter,
         holdings,
-        count=partial(repository.counts, queue),
+        count=partial(repository.storage.queues.counts, queue),
         now=clock.now,
         tasks=tasks,
     )

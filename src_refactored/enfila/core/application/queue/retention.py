@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from enfila.core.application.ports.job_repository import IJobRepository
-from enfila.core.application.ports.queue_control import IWorkerRegistry
+from enfila.core.application.ports.worker_repository import IWorkerRepository
 from enfila.core.domain.job.retention import RetentionPolicy
 
 
@@ -16,7 +16,7 @@ async def remove_old(
     return await repository.apply_retention(queue, policy, batch) == batch
 
 
-async def forget_silent(workers: IWorkerRegistry, silent_for: timedelta) -> bool:
+async def forget_silent(workers: IWorkerRepository, silent_for: timedelta) -> bool:
     """Forgets workers that were not heard of for so long; there is never more."""
-    await workers.forget_silent_workers(silent_for)
+    await workers.forget_silent(silent_for)
     return False

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from enfila.core.application.ports.schedule_repository import IScheduleRepository
+from enfila.core.application.ports.schedule_run_repository import IScheduleRunRepository
 from enfila.core.domain.errors import UnknownTimeZone
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import ScheduleState
@@ -27,18 +28,23 @@ class Recomputing:
     """
 
     def __init__(
-        self, repository: IScheduleRepository, *, report: Callable[[Exception, str], None]
+        self,
+        schedules: IScheduleRepository,
+        runs: IScheduleRunRepository,
+        *,
+        report: Callable[[Exception, str], None],
     ) -> None:
-        self._repository = repository
+        self._schedules = schedules
+        self._runs = runs
         self._report = report
         self._last: str | None = None
 
     async def recompute(self) -> bool:
         """Looks at one part of the schedules; whether there are more."""
-        part = await self._repository.schedules(after=self._last, limit=_SCHEDULES_AT_ONCE)
+        part = await self._schedules.find(after=self._last, limit=_SCHEDULES_AT_ONCE)
         waiting = {each.slug for each in part if each.state is ScheduleState.WAITING}
-        unfinished = await self._repository.unfinished_jobs(waiting) if waiting else {}
-        now = await self._repository.current_instant()
+        unfinished = await self._runs.unfinished_jobs(waiting) if waiting else {}
+        now = await self._schedules.current_instant()
         for schedule in part:
             await self._recompute(schedule, waiting - set(unfinished), now)
         self._last = part[-1].slug if len(part) == _SCHEDULES_AT_ONCE else None
@@ -49,11 +55,11 @@ class Recomputing:
     ) -> None:
         try:
             if schedule.slug in forgotten:
-                await self._repository.change_schedule(
+                await self._schedules.change(
                     schedule.slug, partial(_aimed_if_it_waits_still, schedule)
                 )
             elif schedule.recomputed(now) != schedule:
-                await self._repository.change_schedule(schedule.slug, Schedule.recomputed)
+                await self._schedules.change(schedule.slug, Schedule.recomputed)
         except UnknownTimeZone as error:
             self._report(error, f"looking at schedule {schedule.slug}")
 

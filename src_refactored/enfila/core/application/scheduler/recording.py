@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from enfila.core.application.ports.schedule_repository import IScheduleRepository
+from enfila.core.application.ports.schedule_run_repository import IScheduleRunRepository
 from enfila.core.application.scheduler.voice import SchedulerVoice
 from enfila.core.domain.errors import EnfilaError, RepositoryUnavailable
 from enfila.core.domain.schedule.run import RunId, ScheduleRun
@@ -33,14 +33,14 @@ class Recording:
 
     def __init__(
         self,
-        repository: IScheduleRepository,
+        runs: IScheduleRunRepository,
         voice: SchedulerVoice,
         *,
         interval: timedelta,
         told: Callable[[], None],
         report: Callable[[Exception, str], None],
     ) -> None:
-        self._repository = repository
+        self._runs = runs
         self._voice = voice
         self._interval = interval
         self._told = told
@@ -60,7 +60,7 @@ class Recording:
         clock = asyncio.get_running_loop().time
         if self._round_began is None:
             self._round_began, self._parts = clock(), 0
-        found = await self._repository.ended_runs(self._last, _RUNS_AT_ONCE)
+        found = await self._runs.ended(self._last, _RUNS_AT_ONCE)
         if found.runs:
             await self._record(found.runs)
         self._last = found.last
@@ -75,7 +75,7 @@ class Recording:
 
     async def _record(self, runs: Sequence[ScheduleRun]) -> None:
         try:
-            closed = await self._repository.record_runs(runs)
+            closed = await self._runs.record(runs)
         except RepositoryUnavailable:
             raise
         except EnfilaError as error:

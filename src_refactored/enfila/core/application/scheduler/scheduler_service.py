@@ -97,13 +97,17 @@ class SchedulerService(Emitter):
             "ticking", ticking.tick_due, lambda: ticking.wait, chance=_never
         )
         recording = Recording(
-            self._repository,
+            self._repository.storage.schedule_runs,
             self._voice,
             interval=options.record_length,
             told=self._ticks.wake,
             report=self._voice.error,
         )
-        recomputing = Recomputing(self._repository, report=self._voice.error)
+        recomputing = Recomputing(
+            self._repository.storage.schedules,
+            self._repository.storage.schedule_runs,
+            report=self._voice.error,
+        )
         self._loops = [
             self._ticks,
             self._periodic("recording runs", recording.record_ended, lambda: recording.wait),
@@ -216,7 +220,9 @@ class SchedulerService(Emitter):
         return bool(has_more)
 
     async def _forget(self) -> bool:
-        count = await self._repository.forget_runs(self.options.kept_length, _FORGOTTEN_AT_ONCE)
+        count = await self._repository.storage.schedule_runs.forget(
+            self.options.kept_length, _FORGOTTEN_AT_ONCE
+        )
         return count == _FORGOTTEN_AT_ONCE
 
     async def _hear(self) -> None:

@@ -78,11 +78,14 @@ class Schedules:
         *,
         time_zone: str = DEFAULT_ZONE,
     ) -> None:
-        self._repository = repository
+        self._jobs = repository
+        self._schedules = repository.storage.schedules
+        self._runs = repository.storage.schedule_runs
+        self._job_types = repository.storage.job_types
         self._targets = targets
         self._wake_up = wake_up
         self._time_zone = load_zone(time_zone).key
-        self._syncing = Syncing(repository, targets)
+        self._syncing = Syncing(self._schedules, targets)
 
     def define(
         self,
@@ -150,7 +153,7 @@ class Schedules:
 
     async def get(self, slug: str) -> Schedule:
         """The schedule as it is now."""
-        found = await self._repository.schedule(slug)
+        found = await self._schedules.get(slug)
         if found is None:
             raise ScheduleNotFound(slug)
         return found
@@ -167,7 +170,7 @@ class Schedules:
     ) -> list[Schedule]:
         """The schedules that fit, by slug; those after the slug `after`, at most `limit`."""
         wanted = ScheduleFilter(owner, category, job_type, state)
-        return await self._repository.schedules(wanted, after=after, limit=limit)
+        return await self._schedules.find(wanted, after=after, limit=limit)
 
     async def preview(self, schedule: str | ScheduleDefinition, count: int = 10) -> Preview:
         """The rule in words, and its next times in its zone and in UTC.
@@ -177,21 +180,21 @@ class Schedules:
         definition = (
             (await self.get(schedule)).definition if isinstance(schedule, str) else schedule
         )
-        return preview(definition, await self._repository.current_instant(), count)
+        return preview(definition, await self._schedules.current_instant(), count)
 
     async def history(
         self, slug: str, limit: int = 100, *, before: RunId | None = None
     ) -> list[ScheduleRun]:
         """Its runs with their jobs, the newest first; those that were made before `before`."""
         await self.get(slug)
-        return await self._repository.runs(slug, limit=limit, before=before)
+        return await self._runs.find(slug, limit=limit, before=before)
 
     async def details(self, run: ScheduleRun) -> RunDetails:
         """The attempts and the log of one run; none when its job is not stored any more."""
         if run.job is None:
             return RunDetails(run, (), ())
-        attempts = await self._repository.attempts(run.job.id)
-        return RunDetails(run, tuple(attempts), tuple(await self._repository.logs(run.job.id)))
+        attempts = await self._jobs.attempts(run.job.id)
+        return RunDetails(run, tuple(attempts), tuple(await self._jobs.logs(run.job.id)))
 
     # ── changing ─────────────────────────────────────────────────────────────────────────────
 
@@ -203,10 +206,10 @@ class Schedules:
             ScheduleExists: its slug is taken.
         """
         checked = await self._checked(definition)
-        now = await self._repository.current_instant()
+        now = await self._schedules.current_instant()
         schedule = Schedule.new(checked, now, enabled=enabled)
         await self._targets.declare([checked.target])
-        await self._repository.insert_schedule(schedule)
+        await self._schedules.insert(schedule)
         self._tell()
         return schedule
 
@@ -236,11 +239,11 @@ class Schedules:
 
     async def enable(self, slug: str) -> Schedule:
         """Has it tick from now on; what it missed is not caught up."""
-        is_running = slug in await self._repository.unfinished_jobs([slug])
+        is_running = slug in await self._runs.unfinished_jobs([slug])
         enabled = await self._change(
             slug, lambda it, now: it if it.enabled else it.enable(now, is_running=is_running)
         )
-        if is_running and slug not in await self._repository.unfinished_jobs([slug]):
+        if is_running and slug not in await self._runs.unfinished_jobs([slug]):
             # It has ended meanwhile, and nobody may be left to tell of it.
             return await self._change(slug, Schedule.aimed_if_waiting)
         return enabled
@@ -251,7 +254,7 @@ class Schedules:
 
     async def delete(self, slug: str) -> None:
         """Removes it with its history; its jobs stay. Once this has returned it makes no tick."""
-        if not await self._repository.delete_schedule(slug):
+        if not await self._schedules.delete(slug):
             raise ScheduleNotFound(slug)
         self._tell()
 
@@ -292,15 +295,15 @@ class Schedules:
         """
         wanted_by = checked_name("by", by)
         schedule = await self.get(slug)
-        now = await self._repository.current_instant()
-        making = JobMaking(await self._repository.job_types())
+        now = await self._schedules.current_instant()
+        making = JobMaking(await self._job_types.all())
         told = ScheduledFor(slug, now, next=schedule.next_run_at)
         job = making.make(schedule.definition.target, told, now=now)
-        stored = await self._repository.add_runs(slug, [NewRun(now, job, Origin.MANUAL, wanted_by)])
+        stored = await self._runs.add(slug, [NewRun(now, job, Origin.MANUAL, wanted_by)])
         if stored is None:
             raise ScheduleNotFound(slug)
         self._wake_up.hint(job.queue, Hint.JOBS)
-        recent = await self._repository.runs(slug, limit=_MOST_RECENT)
+        recent = await self._runs.find(slug, limit=_MOST_RECENT)
         made = [run for run in recent if run.nominal == now and run.origin is Origin.MANUAL]
         if not made:
             raise ScheduleNotFound(slug)
@@ -322,16 +325,16 @@ class Schedules:
         """
         wanted_by = checked_name("by", by)
         schedule = await self.get(slug)
-        now = await self._repository.current_instant()
+        now = await self._schedules.current_instant()
         if instant("end", end) > now:
             raise InvalidRequest("end", end.isoformat(), f"give {now.isoformat()} or earlier")
         times = backfill_times(schedule.definition, start, end)
         if dry_run:
             return Backfill(times, ())
-        making = JobMaking(await self._repository.job_types())
+        making = JobMaking(await self._job_types.all())
         made: list[datetime] = []
         for runs in backfill_runs(schedule, times, making, wanted_by, now):
-            stored = await self._repository.add_runs(slug, runs)
+            stored = await self._runs.add(slug, runs)
             if stored is None:
                 raise ScheduleNotFound(slug)
             made += [run.nominal for run, is_new in zip(runs, stored, strict=True) if is_new]
@@ -347,7 +350,7 @@ class Schedules:
         return replace(definition, target=await self._targets.checked(definition.target))
 
     async def _change(self, slug: str, decide: Decision) -> Schedule:
-        changed = await self._repository.change_schedule(slug, decide)
+        changed = await self._schedules.change(slug, decide)
         if changed is None:
             raise ScheduleNotFound(slug)
         self._tell()

@@ -36,7 +36,7 @@ class Syncing:
     ) -> Synced:
         """See `Schedules.sync`."""
         wanted = await self._checked(given, disabled, source)
-        standing = {each.slug: each for each in await self._repository.schedules()}
+        standing = {each.slug: each for each in await self._repository.find()}
         for definition in wanted:
             if (other := standing.get(definition.slug)) is not None:
                 _check_owner(other, source)
@@ -86,25 +86,23 @@ class Syncing:
                 is_same = standing.definition == definition
                 return standing if is_same else standing.edited(definition, now)
 
-            if await self._repository.change_schedule(definition.slug, edit) is not None:
+            if await self._repository.change(definition.slug, edit) is not None:
                 return "unchanged" if before == [definition] else "updated"
             now = await self._repository.current_instant()
             try:
-                await self._repository.insert_schedule(
-                    Schedule.new(definition, now, enabled=enabled)
-                )
+                await self._repository.insert(Schedule.new(definition, now, enabled=enabled))
             except ScheduleExists:
                 continue
             return "created"
 
     async def _remove_others(self, kept: Collection[str], source: str) -> tuple[str, ...]:
-        standing = await self._repository.schedules(ScheduleFilter(owner=Owner.CODE))
+        standing = await self._repository.find(ScheduleFilter(owner=Owner.CODE))
         gone = [
             each.slug
             for each in standing
             if each.definition.source == source and each.slug not in kept
         ]
-        return tuple([slug for slug in gone if await self._repository.delete_schedule(slug)])
+        return tuple([slug for slug in gone if await self._repository.delete(slug)])
 
 
 def _check_owner(standing: Schedule, source: str) -> None:

@@ -38,7 +38,7 @@ class TargetCheck:
             return self._written(target, target.queue or self._types[name].queue)
         if target.queue is not None:
             _ = self._types.terms(target.queue, name)
-        elif await self._repository.job_type(name) is None:
+        elif await self._repository.get(name) is None:
             raise InvalidRequest("target.job_type", name, await self._allowed(name))
         return target
 
@@ -49,9 +49,9 @@ class TargetCheck:
         goes by what is stored.
         """
         named = {target.job_type for target in targets if target.job_type in self._types}
-        known = {each.name for each in await self._repository.job_types()}
+        known = {each.name for each in await self._repository.all()}
         if new := sorted(named - known):
-            await self._repository.declare_job_types([self._types[name] for name in new])
+            await self._repository.declare([self._types[name] for name in new])
 
     def _written(self, target: Target, queue: str) -> Target:
         self._types.check_queue(target.job_type, queue)
@@ -63,7 +63,7 @@ class TargetCheck:
         return replace(target, document=terms.codec.write_payload(target.document.value))
 
     async def _allowed(self, name: str) -> str:
-        known = {each.name for each in await self._repository.job_types()}
+        known = {each.name for each in await self._repository.all()}
         known |= {each.name for each in self._types}
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""

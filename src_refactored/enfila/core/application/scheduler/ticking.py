@@ -44,7 +44,10 @@ class Ticking:
         most_failures: int,
         poll: timedelta,
     ) -> None:
-        self._repository = repository
+        storage = repository.storage
+        self._schedules = storage.schedules
+        self._runs = storage.schedule_runs
+        self._job_types = storage.job_types
         self._wake_up = wake_up
         self._voice = voice
         self._cancelling = Cancelling(repository, wake_up)
@@ -60,7 +63,7 @@ class Ticking:
 
     async def tick_due(self) -> bool:
         """Handles one batch; whether there was anything to do, and so may be more."""
-        found = await self._repository.due_schedules(self._batch)
+        found = await self._schedules.due(self._batch)
         ahead = self._poll if found.wake_at is None else found.wake_at - found.now
         self._wait = max(_SHORTEST_WAIT, min(self._poll, ahead))
         if not found.schedules:
@@ -75,8 +78,8 @@ class Ticking:
         overlapping = [
             each.slug for each in found.schedules if each.definition.overlap is not Overlap.ALLOW
         ]
-        unfinished = await self._repository.unfinished_jobs(overlapping) if overlapping else {}
-        making = JobMaking(await self._repository.job_types())
+        unfinished = await self._runs.unfinished_jobs(overlapping) if overlapping else {}
+        making = JobMaking(await self._job_types.all())
         plans = []
         for schedule in found.schedules:
             jobs = unfinished.get(schedule.slug, ())
@@ -108,7 +111,7 @@ class Ticking:
                 each.cancelled, f"replaced by a newer run of schedule {each.schedule.slug}"
             )
         try:
-            applied = await self._repository.tick([each.step for each in plans])
+            applied = await self._schedules.tick([each.step for each in plans])
         except (AlreadyClosed, RepositoryUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 - drivers raise many kinds for a row they refuse
@@ -139,7 +142,7 @@ class Ticking:
             told.append(now)
             return standing.enqueue_failed(text, now, limit=self._most_failures)
 
-        changed = await self._repository.change_schedule(schedule.slug, fail)
+        changed = await self._schedules.change(schedule.slug, fail)
         if changed is not None and told:
             self._voice.failed(changed, text, told[0])
 

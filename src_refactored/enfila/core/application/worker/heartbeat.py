@@ -59,7 +59,9 @@ class Heartbeat:
 
     async def _beat(self) -> bool:
         await self._outages.endure(
-            _DURING, lambda: self._queue.beat(self._described()), is_over=lambda: self._is_stopped
+            _DURING,
+            lambda: self._queue.heartbeat(self._described()),
+            is_over=lambda: self._is_stopped,
         )
         return False
 

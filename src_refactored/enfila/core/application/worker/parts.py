@@ -188,7 +188,7 @@ class WorkerParts:
             async with asyncio.timeout(_LAST_WRITES):
                 await self._outages.endure(
                     "signing off",
-                    lambda: self._queue.sign_off(self._worker_id),
+                    lambda: self._queue.deregister(self._worker_id),
                     is_over=lambda: True,
                     errors=Exception,
                 )

@@ -10,13 +10,13 @@ from functools import partial
 from typing import Final
 
 from enfila.core.application.group_commit import GroupCommit
-from enfila.core.application.ports.job_repository import Report
 from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.run import Run, Stage
 from enfila.core.domain.errors import LockLost, RepositoryUnavailable
 from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.json_document import JsonDocument
 
 _MOST_IN_ONE_STATEMENT: Final = 1000
@@ -48,7 +48,7 @@ class ReportDesk:
         self._on_lost = on_lost
         self._on_stored = on_stored
         self._is_over = is_over
-        self._group: GroupCommit[Report, bool] = GroupCommit(
+        self._group: GroupCommit[ProgressUpdate, bool] = GroupCommit(
             self._write, limit=_MOST_IN_ONE_STATEMENT, name=f"enfila {queue.name} reports"
         )
         self._tasks = OwnedTasks()
@@ -65,7 +65,7 @@ class ReportDesk:
         job = run.job
         if run.stage is not Stage.RUNNING or run.is_lost:
             raise LockLost(job.id, job.token)
-        report = Report(
+        report = ProgressUpdate(
             job.id,
             job.token,
             job.attempt,
@@ -87,7 +87,7 @@ class ReportDesk:
             async with asyncio.timeout(_LAST_WRITE):
                 await self._group.close()
 
-    async def _store(self, run: Run, report: Report) -> bool:
+    async def _store(self, run: Run, report: ProgressUpdate) -> bool:
         try:
             return await self._group.submit(report)
         finally:
@@ -95,11 +95,11 @@ class ReportDesk:
             if not run.reports:
                 self._on_stored(run)
 
-    async def _write(self, reports: Sequence[Report]) -> list[bool]:
+    async def _write(self, reports: Sequence[ProgressUpdate]) -> list[bool]:
         answers: dict[tuple[JobId, int], bool] = {}
         for merged in _rounds(reports):
             stored = await self._outages.endure(
-                _DURING, partial(self._queue.report, merged), is_over=self._is_over
+                _DURING, partial(self._queue.update_progress, merged), is_over=self._is_over
             )
             if stored is None:
                 raise RepositoryUnavailable(self._queue.name, "the worker closed meanwhile")
@@ -108,13 +108,13 @@ class ReportDesk:
         return [answers[report.job_id, report.token] for report in reports]
 
 
-def _rounds(reports: Sequence[Report]) -> list[list[Report]]:
+def _rounds(reports: Sequence[ProgressUpdate]) -> list[list[ProgressUpdate]]:
     """Merges reports, one per job and statement.
 
     Log lines are gathered in order. A second progress of a job needs a second statement, because
     each progress is told to listeners.
     """
-    rounds: list[dict[tuple[JobId, int], Report]] = [{}]
+    rounds: list[dict[tuple[JobId, int], ProgressUpdate]] = [{}]
     for report in reports:
         key = (report.job_id, report.token)
         place = next((place for place in reversed(rounds) if key in place), rounds[0])

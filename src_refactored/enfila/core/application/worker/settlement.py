@@ -164,9 +164,8 @@ class Settlement:
         )
         if handle is None or run.outcome is None:
             return None
-        job, decided = handle.snapshot, run.job.settle(run.outcome)
-        as_decided = (decided.target, decided.token, decided.attempt)
-        return job if (job.state, job.token, job.attempt) == as_decided else None
+        job = handle.snapshot
+        return job if run.job.settle(run.outcome).is_reached_by(job) else None
 
     def _written(self, group: Sequence[Run], answers: Sequence[Job | None]) -> None:
         was_full = self.is_full

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
 
+from enfila.core.domain.duration import ZERO
 from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, LockToken
@@ -13,6 +14,17 @@ from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.retention import Retention
 from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.json_document import JsonDocument
+
+
+class Standing(Protocol):
+    """What is compared of a job with the move that may have brought it there."""
+
+    state: JobState
+    token: LockToken
+    attempt: int
+    stalled_count: int
+    run_at: datetime
+    finished_at: datetime | None
 
 
 # A named tuple: one is made for every job that ends, and a frozen dataclass takes thrice as long.
@@ -54,6 +66,20 @@ class Transition(NamedTuple):
     retention: Retention | None = None
     restarts: bool = False
     record: Attempt | None = None
+
+    def is_reached_by(self, job: Standing) -> bool:
+        """Whether a job stands where this leads, and so was moved by it.
+
+        Nobody else can have done so: the token is of one holder, who decides once.
+        """
+        there = (self.target, self.token, self.attempt, self.stalled_count)
+        return (job.state, job.token, job.attempt, job.stalled_count) == there
+
+    def reached_at(self, job: Standing | None) -> datetime | None:
+        """When a job came to stand where this leads; None if it does not stand there."""
+        if job is None or not self.is_reached_by(job):
+            return None
+        return job.finished_at or job.run_at - (self.run_after or ZERO)
 
 
 @dataclass(frozen=True, slots=True)

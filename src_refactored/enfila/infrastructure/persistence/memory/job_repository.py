@@ -1,49 +1,26 @@
-"""The repository on dicts."""
+"""The jobs of a storage in memory that is made with them."""
 
 from __future__ import annotations
 
 from enfila.core.application.ports.clock import Clock
-from enfila.core.application.system_clock import SystemClock
-from enfila.infrastructure.persistence.memory.adding import InMemoryAdding
-from enfila.infrastructure.persistence.memory.job_reader import InMemoryJobReader
-from enfila.infrastructure.persistence.memory.job_types import InMemoryJobTypes
-from enfila.infrastructure.persistence.memory.queue_control import (
-    InMemoryQueueControl,
-    InMemoryWorkerRegistry,
-)
-from enfila.infrastructure.persistence.memory.removing import InMemoryRemoving
-from enfila.infrastructure.persistence.memory.running import InMemoryRunning
-from enfila.infrastructure.persistence.memory.schedules import InMemorySchedules
-from enfila.infrastructure.persistence.memory.store import Store
+from enfila.infrastructure.persistence.memory.jobs import InMemoryJobs
+from enfila.infrastructure.persistence.memory.storage import InMemoryStorage
 
 
-class InMemoryJobRepository(
-    InMemoryJobReader,
-    InMemoryQueueControl,
-    InMemoryWorkerRegistry,
-    InMemoryJobTypes,
-    InMemoryAdding,
-    InMemorySchedules,
-    InMemoryRunning,
-    InMemoryRemoving,
-):
-    """Keeps jobs in this process, as long as the object lives.
-
-    The other adapters are compared with it: what a job becomes, it always asks the domain. No
-    method waits for anything, so each is one step to the tasks of an event loop.
+class InMemoryJobRepository(InMemoryJobs):
+    """Jobs in this process, with an `InMemoryStorage` of their own, for tests.
 
     Args:
         clock: where instants come from; the machine's clock when left out.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._store = Store(clock or SystemClock())
+        storage = InMemoryStorage(clock)
+        super().__init__(storage.store, storage)
+        storage.jobs = self
+        self._memory = storage
 
-    async def open(self) -> None:
-        """There is nothing to connect to."""
-
-    async def close(self) -> None:
-        """Nothing is released: it can be used again, and still has its jobs."""
-
-    async def tidy(self) -> None:
-        self._store.keys.forget_removed(self._store.jobs, self._store.clock.now())
+    @property
+    def storage(self) -> InMemoryStorage:
+        """The storage that was made with it."""
+        return self._memory

@@ -13,9 +13,10 @@ from enfila.infrastructure.persistence.memory.store import Store
 class InMemoryJobTypes(IJobTypeRepository):
     """A dict of job types."""
 
-    _store: Store
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
-    async def declare_job_types(self, types: Sequence[JobType]) -> None:
+    async def declare(self, types: Sequence[JobType]) -> None:
         now = self._store.clock.now()
         for definition in types:
             known = self._store.job_types.get(definition.name)
@@ -27,13 +28,13 @@ class InMemoryJobTypes(IJobTypeRepository):
                 )
             )
 
-    async def job_types(self) -> list[JobTypeInfo]:
+    async def all(self) -> list[JobTypeInfo]:
         return [known for _, known in sorted(self._store.job_types.items())]
 
-    async def job_type(self, name: str) -> JobTypeInfo | None:
+    async def get(self, name: str) -> JobTypeInfo | None:
         return self._store.job_types.get(name)
 
-    async def set_job_type_enabled(self, name: str, *, enabled: bool) -> bool:
+    async def set_enabled(self, name: str, *, enabled: bool) -> bool:
         known = self._store.job_types.get(name)
         if known is None:
             return False
@@ -47,5 +48,5 @@ class InMemoryJobTypes(IJobTypeRepository):
                 total = known.statistics.plus(counted)
                 self._store.job_types[name] = replace(known, statistics=total)
 
-    async def remove_job_type(self, name: str) -> bool:
+    async def remove(self, name: str) -> bool:
         return self._store.job_types.pop(name, None) is not None

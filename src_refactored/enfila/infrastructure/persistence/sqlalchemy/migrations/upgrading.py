@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL
 
 from enfila.core.domain.errors import SchemaMismatch
 
@@ -18,20 +17,29 @@ REVISIONS: Final = ("0001", "0002", "0003")
 """All revisions, oldest first. Kept here too, so that an up-to-date start need not load Alembic."""
 
 HEAD: Final = REVISIONS[-1]
-_LOCK_KEY: Final = zlib.crc32(b"enfila migrations")
 
 
 class Upgrading:
     """Compares the tables with what this enfila needs, and runs the migrations between.
 
-    Ten processes may do so at the same moment: the first holds a lock (PostgreSQL: an advisory one
-    for the transaction; SQLite: the file's write lock), the others find the work done.
+    Ten processes may do so at the same moment: the first holds a lock, the others find the work
+    done.
+
+    Args:
+        lock: keeps others out until the commit, and makes the schema if it is missing.
     """
 
-    def __init__(self, schema: str | None, prefix: str, url: URL, *, auto_migrate: bool) -> None:
+    def __init__(
+        self,
+        schema: str | None,
+        prefix: str,
+        lock: Callable[[sa.Connection, str | None], None],
+        *,
+        auto_migrate: bool,
+    ) -> None:
         self._schema = schema
         self._prefix = prefix
-        self._backend = url.get_backend_name()
+        self._take_lock = lock
         self._auto_migrate = auto_migrate
         self._versions = sa.Table(
             f"{prefix}schema_version",
@@ -64,24 +72,16 @@ class Upgrading:
 
     def upgrade(self, connection: sa.Connection) -> None:
         """Runs what is missing, in the caller's transaction: all of it or nothing."""
-        self._lock(connection)
+        self._take_lock(connection, self._schema)
         if self.version(connection) != HEAD:
             self._migrate(connection, HEAD)
 
     def downgrade(self, connection: sa.Connection, revision: str) -> None:
         """Goes back to an older revision, or to `base`, which removes the tables."""
-        self._lock(connection)
+        self._take_lock(connection, self._schema)
         self._migrate(connection, revision, backwards=True)
         if revision == "base":
             connection.execute(sa.schema.DropTable(self._versions))
-
-    def _lock(self, connection: sa.Connection) -> None:
-        if self._backend == "postgresql":
-            # One for all installations of a database, since two of them may share a schema.
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
-            # Asked first: IF NOT EXISTS too needs the right to make schemas.
-            if self._schema is not None and not sa.inspect(connection).has_schema(self._schema):
-                connection.execute(sa.schema.CreateSchema(self._schema))
 
     def _migrate(
         self, connection: sa.Connection, revision: str, *, backwards: bool = False

@@ -10,7 +10,11 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.sql.ddl import CreateSequence, DropSequence
 
-from enfila.infrastructure.persistence.sqlalchemy.types import BigIdentity, Instant, JobIdColumn
+from enfila.infrastructure.persistence.sqlalchemy.database.types import (
+    BigIdentity,
+    Instant,
+    JobIdColumn,
+)
 
 revision = "0001"
 down_revision = None

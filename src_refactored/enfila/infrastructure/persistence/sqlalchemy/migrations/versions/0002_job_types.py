@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from enfila.infrastructure.persistence.sqlalchemy.types import Instant
+from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
 
 revision = "0002"
 down_revision = "0001"

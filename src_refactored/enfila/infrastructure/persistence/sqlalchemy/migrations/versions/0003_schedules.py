@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from enfila.infrastructure.persistence.sqlalchemy.types import (
+from enfila.infrastructure.persistence.sqlalchemy.database.types import (
     BigIdentity,
     Instant,
     JobIdColumn,

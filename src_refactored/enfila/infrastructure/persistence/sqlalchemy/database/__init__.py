@@ -1,0 +1,1 @@
+"""How statements are run: connections, transactions, instants, errors."""

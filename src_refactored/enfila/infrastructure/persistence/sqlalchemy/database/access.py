@@ -1,0 +1,50 @@
+"""What the repositories of one storage run their statements with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from enfila.infrastructure.persistence.sqlalchemy.database.database import Database, Work
+from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import StatementCall
+
+T = TypeVar("T")
+
+
+class Access:
+    """The database of a storage, which is opened at first use.
+
+    Args:
+        open_storage: opens it, if it is not open.
+
+    Attributes:
+        instants: the clock that rows are written with.
+        is_open: set by the storage.
+    """
+
+    def __init__(
+        self, database: Database, instants: Instants, open_storage: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.instants = instants
+        self.is_open = False
+        self._database = database
+        self._open_storage = open_storage
+
+    async def write(self, work: Work[T]) -> T:
+        """As `Database.write`."""
+        if not self.is_open:
+            await self._open_storage()
+        return await self._database.write(work)
+
+    async def execute(self, call: StatementCall[T]) -> T:
+        """As `Database.execute`."""
+        if not self.is_open:
+            await self._open_storage()
+        return await self._database.execute(call)
+
+    async def read(self, work: Work[T]) -> T:
+        """As `Database.read`."""
+        if not self.is_open:
+            await self._open_storage()
+        return await self._database.read(work)

@@ -1,0 +1,387 @@
+"""Transactions on a database server, through an async engine."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+from enfila.core.application.tasks import OwnedTasks
+from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
+from enfila.infrastructure.persistence.sqlalchemy.database.database import Database, Work
+from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import (
+    is_connection_lost,
+    is_retryable,
+    is_unsent,
+    sql_state,
+    translated,
+)
+from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import StatementCall
+from enfila.infrastructure.persistence.sqlalchemy.database.urls import check_words, shown
+
+T = TypeVar("T")
+
+_MOST_TRIES: Final = 5
+_IDLE_BEFORE_PING: Final = 1.0
+_BUSY_SECONDS: Final = 0.005
+"""A connection that was used so short a time ago is taken as it is."""
+_MOST_KEPT: Final = 2
+_CONNECT_SECONDS: Final = 10
+_STATEMENT_SECONDS: Final = 60
+
+
+class ServerDatabase(Database):
+    """PostgreSQL over asyncpg or psycopg, with a pool of connections.
+
+    All work runs in tasks of its own: a task that is cancelled while asyncpg is in the middle of a
+    statement would leave a broken connection in the pool.
+
+    Each event loop that it is used on has a pool of its own, because a connection of asyncpg's
+    lives and dies with its loop; threads that add without a loop do so on private ones.
+    """
+
+    def __init__(self, url: URL, *, pool_size: int) -> None:
+        if isinstance(pool_size, bool) or not isinstance(pool_size, int) or pool_size < 1:
+            raise InvalidRequest("pool_size", pool_size, "give a whole number of 1 or more")
+        check_words(url)
+        self._url = url
+        self._target = shown(url)
+        self._pool_size = pool_size
+        self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
+        self._lock = threading.Lock()
+        self._is_closed = False
+        # Whatever is wrong with the URL shall be said now, not at first use.
+        self._first_engine: sa.Engine | None = self._make_engine()
+
+    async def write(self, work: Work[T]) -> T:
+        """See `Database.write`."""
+        home = await self._home()
+        return await home.tasks.run(self._retrying(home.in_transaction, work), name="enfila write")
+
+    async def execute(self, call: StatementCall[T]) -> T:
+        """See `Database.execute`."""
+        home = await self._home()
+        if self._url.get_driver_name() == "asyncpg":
+            executing = self._retrying(home.past_sqlalchemy, call)
+        else:
+            executing = self._retrying(home.in_autocommit, call.on)
+        return await home.tasks.run(executing, name="enfila execute")
+
+    async def read(self, work: Work[T]) -> T:
+        """See `Database.read`."""
+        home = await self._home()
+        return await home.tasks.run(
+            self._retrying(home.in_autocommit, work, is_write=False), name="enfila read"
+        )
+
+    async def close(self) -> None:
+        """See `Database.close`."""
+        self._is_closed = True
+        here = asyncio.get_running_loop()
+        with self._lock:
+            homes, self._homes = self._homes, {}
+        for loop, home in homes.items():
+            if loop is here:
+                await home.close()
+            elif loop.is_running():
+                closing = asyncio.run_coroutine_threadsafe(home.close(), loop)
+                await asyncio.wrap_future(closing)
+
+    async def _home(self) -> _Home:
+        """What belongs to the running event loop."""
+        if self._is_closed:
+            raise AlreadyClosed(f"the repository on {self._target}")
+        loop = asyncio.get_running_loop()
+        home = self._homes.get(loop)
+        if home is None:
+            with self._lock:
+                for ended in [other for other in self._homes if other.is_closed()]:
+                    del self._homes[ended]
+                engine, self._first_engine = self._first_engine or self._make_engine(), None
+                home = self._homes[loop] = _Home(engine, pool_size=self._pool_size)
+            await home.settle()
+        return home
+
+    def _make_engine(self) -> sa.Engine:
+        engine = sa.create_engine(
+            _for_greenlets(self._url),
+            # Most work is one statement, which then costs one round trip instead of three.
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            pool_size=self._pool_size,
+            max_overflow=self._pool_size,
+            pool_timeout=30,
+            connect_args=_connect_arguments(self._url),
+        )
+        _ping_after_idling(engine)
+        # So that SQLAlchemy drops the pool's other connections too, which died with this one.
+        event.listen(engine, "handle_error", _note_lost_connection)
+        return engine
+
+    async def _retrying(self, attempt: Any, work: Any, *, is_write: bool = True) -> Any:
+        for tries_left in range(_MOST_TRIES - 1, -1, -1):
+            progress = _Progress()
+            try:
+                result = await attempt(work, progress)
+            except Exception as error:
+                uncertain = is_write and progress.may_be_committed and not is_unsent(error)
+                # A connection of the pool may have died since it was used last; a new one will do.
+                is_stale = _was_connection_lost(error)
+                if tries_left and (is_retryable(error) or (is_stale and not uncertain)):
+                    await asyncio.sleep(random.uniform(0.001, 0.02))
+                    continue
+                answer = translated(error, self._target, uncertain=uncertain)
+                if answer is error:
+                    raise
+                raise answer from error
+            else:
+                return result
+        raise AssertionError("the last try returns or raises")
+
+
+class _Home:
+    """The pool of one event loop, and the tasks that use it.
+
+    For single statements a connection or two are kept beside the pool: to check one out and in
+    takes a third of the time of a small statement.
+    """
+
+    def __init__(self, engine: sa.Engine, *, pool_size: int) -> None:
+        self._autocommit = engine
+        self._kept: list[tuple[sa.Connection, float]] = []
+        # One is left to the pool: those that wait for a connection there are not told of this one.
+        self._most_kept = min(pool_size - 1, _MOST_KEPT)
+        self._transactional = engine.execution_options(isolation_level="READ COMMITTED")
+        self._life = self._until_the_loop_ends()
+        self.tasks = OwnedTasks()
+
+    async def settle(self) -> None:
+        """Ties the pool to the running loop: it is closed before the loop is."""
+        await anext(self._life)
+
+    async def close(self) -> None:
+        """Ends work under way in good order and releases the connections."""
+        await self.tasks.wait()
+        await self._dispose()
+        await self._life.aclose()
+
+    async def in_autocommit(self, work: Work[T], progress: _Progress) -> T:
+        def attempt() -> T:
+            connection = self._take()
+            try:
+                progress.may_be_committed = True
+                result = work(connection)
+                connection.rollback()  # SQLAlchemy's own notion of a transaction; nothing is sent
+            except BaseException as error:
+                connection.close()
+                self._notice(error)
+                raise
+            self._keep(connection)
+            return result
+
+        return await greenlet_spawn(attempt)
+
+    async def past_sqlalchemy(self, call: StatementCall[T], progress: _Progress) -> T:
+        """Executes it on asyncpg's own connection: a third of the time of a small statement."""
+        await self._hear_farewells()
+        connection = self._take_fresh()
+        if connection is None:
+            connection = await greenlet_spawn(self._take)
+        try:
+            driver: Any = connection.connection.driver_connection
+            answer: T | StatementCall[T] = call
+            while isinstance(answer, StatementCall):
+                text, values = answer.statement.on_asyncpg(answer.parameters, connection.dialect)
+                progress.may_be_committed = True
+                answer = answer.read(await driver.fetch(text, *values))
+        except BaseException as error:
+            await greenlet_spawn(self._give_up, connection, error)
+            raise
+        if len(self._kept) < self._most_kept:
+            self._keep(connection)
+        else:
+            await greenlet_spawn(connection.close)
+        return answer
+
+    async def in_transaction(self, work: Work[T], progress: _Progress) -> T:
+        def attempt() -> T:
+            try:
+                with self._transactional.connect() as connection:
+                    result = work(connection)
+                    progress.may_be_committed = True
+                    connection.commit()
+                    return result
+            except exc.DBAPIError as error:
+                self._notice(error)
+                raise
+
+        return await greenlet_spawn(attempt)
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
+        # `asyncio.run` closes generators that are left, which tells programs that forgot to close.
+        try:
+            yield
+        finally:
+            await self._dispose()
+
+    # ── kept connections ─────────────────────────────────────────────────────────────────────
+
+    async def _hear_farewells(self) -> None:
+        """Has the loop read what came in while nothing was asked, if that is any time.
+
+        A server that has closed the connection has said so; whoever sends a statement before that
+        is read cannot know whether it took place.
+        """
+        if self._kept and time.monotonic() - self._kept[-1][1] > _BUSY_SECONDS:
+            for _ in range(2):  # what is to be read comes behind the first turn
+                await asyncio.sleep(0)
+
+    def _take_fresh(self) -> sa.Connection | None:
+        """One that was in use a moment ago, if there is one."""
+        if self._kept and time.monotonic() - self._kept[-1][1] < _IDLE_BEFORE_PING:
+            return self._kept.pop()[0]
+        return None
+
+    def _take(self) -> sa.Connection:
+        connection = self._take_fresh()
+        if connection is not None:
+            return connection
+        if not self._kept:
+            return self._autocommit.connect()
+        connection, _ = self._kept.pop()
+        if _is_alive(connection):
+            return connection
+        connection.invalidate()
+        connection.close()
+        self._drop_kept()
+        return self._autocommit.connect()
+
+    def _keep(self, connection: sa.Connection) -> None:
+        if len(self._kept) < self._most_kept:
+            self._kept.append((connection, time.monotonic()))
+        else:
+            connection.close()
+
+    def _give_up(self, connection: sa.Connection, error: BaseException) -> None:
+        """What SQLAlchemy does after an error, for one that it does not see."""
+        driver: Any = connection.connection.driver_connection
+        # A statement that was not answered may still be under way.
+        if driver.is_closed() or is_connection_lost(error) or sql_state(error) is None:
+            # With all that are as old as it: what has happened to one may have happened to all.
+            pool = self._autocommit.pool
+            pool._invalidate(connection.connection, _checkin=False)  # noqa: SLF001 - as `execute` does
+            connection.invalidate()
+            self._drop_kept()
+        connection.close()
+
+    def _notice(self, error: BaseException) -> None:
+        """What has happened to one connection may have happened to the others."""
+        if _was_connection_lost(error):
+            self._drop_kept()
+
+    def _drop_kept(self) -> None:
+        while self._kept:
+            connection, _ = self._kept.pop()
+            connection.invalidate()
+            connection.close()
+
+    async def _dispose(self) -> None:
+        kept, self._kept = self._kept, []
+        for connection, _ in kept:
+            await greenlet_spawn(connection.close)
+        await greenlet_spawn(self._autocommit.dispose)
+
+
+def _was_connection_lost(error: BaseException) -> bool:
+    if isinstance(error, exc.DBAPIError):
+        return error.connection_invalidated
+    return is_connection_lost(error)
+
+
+def _is_alive(connection: sa.Connection) -> bool:
+    driver = connection.connection.dbapi_connection
+    try:
+        return driver is not None and connection.dialect.do_ping(driver)
+    except Exception:  # noqa: BLE001 - drivers raise many kinds; the answer is one
+        return False
+
+
+class _Progress:
+    """How far an attempt came before it failed."""
+
+    may_be_committed = False
+
+
+# A plan that PostgreSQL caches while the table is small must still be right when it has grown, so
+# whatever visits the whole table is ruled out: rows are found by index, one by one. JIT never pays
+# for statements of milliseconds.
+_PLANNER: Final = {
+    "jit": "off",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "TimeZone": "UTC",
+}
+
+
+def _for_greenlets(url: URL) -> URL:
+    """The URL with the async kind of its driver.
+
+    Under a plain engine, whose every use is a greenlet of ours: `AsyncConnection` takes one for
+    each step, and its module brings the whole ORM along, 9 MB.
+    """
+    is_psycopg = url.get_driver_name() == "psycopg"
+    return url.set(drivername="postgresql+psycopg_async") if is_psycopg else url
+
+
+def _connect_arguments(url: URL) -> dict[str, Any]:
+    if url.get_driver_name() == "asyncpg":
+        return {
+            "timeout": _CONNECT_SECONDS,
+            "command_timeout": _STATEMENT_SECONDS,
+            "server_settings": {"application_name": "enfila", **_PLANNER},
+        }
+    settings = {**_PLANNER, "statement_timeout": str(_STATEMENT_SECONDS * 1000)}
+    return {
+        "connect_timeout": _CONNECT_SECONDS,
+        "application_name": "enfila",
+        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+    }
+
+
+def _note_lost_connection(context: ExceptionContext) -> None:
+    if is_connection_lost(context.original_exception):
+        context.is_disconnect = True
+
+
+def _ping_after_idling(engine: sa.Engine) -> None:
+    """Tests a pooled connection before use if it lay idle, at no cost to a busy one.
+
+    So a restarted server is noticed before a write is sent and not in the middle of it.
+    """
+
+    def note_idle(_connection: Any, record: Any) -> None:
+        record.info["idle since"] = time.monotonic()
+
+    def ping(connection: Any, record: Any, _proxy: Any) -> None:
+        idle_since = record.info.get("idle since")
+        if idle_since is None or time.monotonic() - idle_since < _IDLE_BEFORE_PING:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise exc.DisconnectionError from error
+        if not alive:
+            raise exc.DisconnectionError
+
+    event.listen(engine.pool, "checkin", note_idle)
+    event.listen(engine.pool, "checkout", ping)

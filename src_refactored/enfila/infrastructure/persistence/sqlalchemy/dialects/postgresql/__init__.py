@@ -1,0 +1,1 @@
+"""PostgreSQL: a whole set of jobs in one statement, one round trip."""

@@ -1,0 +1,78 @@
+"""What PostgreSQL is told, and how."""
+
+from __future__ import annotations
+
+import zlib
+from typing import ClassVar, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import URL
+
+from enfila.core.application.in_process_wake_up import InProcessWakeUp
+from enfila.core.application.ports.wake_up import WakeUp
+from enfila.core.domain.errors import InvalidRequest
+from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
+from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
+from enfila.infrastructure.persistence.sqlalchemy.dialects.dialect import Dialect
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.wake_up import PostgresWakeUp
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.writes import (
+    PostgresJobWrites,
+)
+from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
+from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
+
+_MIGRATION_KEY: Final = zlib.crc32(b"enfila migrations")
+
+
+class PostgresDialect(Dialect):
+    """PostgreSQL, over asyncpg or psycopg 3."""
+
+    has_schemas: ClassVar[bool] = True
+    has_clock: ClassVar[bool] = True
+    insert: UpsertingInsert = staticmethod(postgresql.insert)
+
+    def make_database(self, url: URL, *, pool_size: int, synchronous: str) -> Database:
+        """See `Dialect.make_database`."""
+        # It needs greenlet, which a bare install for SQLite does not have.
+        from enfila.infrastructure.persistence.sqlalchemy.database.server_database import (  # noqa: PLC0415
+            ServerDatabase,
+        )
+
+        del synchronous  # a setting of the server's
+        return ServerDatabase(url, pool_size=pool_size)
+
+    def make_job_writes(self, tables: Tables, instants: Instants) -> JobWrites:
+        """See `Dialect.make_job_writes`."""
+        return PostgresJobWrites(tables, instants)
+
+    def make_wake_up(self, url: URL, installation: str, *, notify: bool) -> WakeUp:
+        """See `Dialect.make_wake_up`."""
+        return PostgresWakeUp(url, installation) if notify else InProcessWakeUp()
+
+    def check_reachable(self, url: URL) -> None:
+        """See `Dialect.check_reachable`: a server says so itself."""
+
+    def lock_for_migration(self, connection: sa.Connection, schema: str | None) -> None:
+        """See `Dialect.lock_for_migration`."""
+        # One lock for all installations of a database, since two of them may share a schema.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_KEY)))
+        # Asked first: IF NOT EXISTS too needs the right to make schemas.
+        if schema is not None and not sa.inspect(connection).has_schema(schema):
+            connection.execute(sa.schema.CreateSchema(schema))
+
+    def database_name(self, connection: sa.Connection) -> str | None:
+        """See `Dialect.database_name`."""
+        return connection.scalar(sa.select(sa.func.current_database()))
+
+    def check_same(self, url: URL, name: str | None, connection: sa.Connection) -> None:
+        """See `Dialect.check_same`."""
+        del url
+        found = self.database_name(connection)
+        if name not in (None, found):
+            given = connection.engine.url.render_as_string(hide_password=True)
+            wanted = f"on database {name!r} and not on {found!r}"
+            raise InvalidRequest(
+                "session", given, f"give one {wanted}, where this queue's jobs are"
+            )

@@ -1,0 +1,168 @@
+"""A connection for notifications, over the driver that is in use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy.engine import URL
+
+from enfila.core.application.tasks import OwnedTasks
+from enfila.core.application.waiting import is_set_within
+
+_CONNECT_SECONDS: Final = 10
+_ANSWER_SECONDS: Final = 10
+_CLOSE_SECONDS: Final = 1
+_SECONDS_BETWEEN_PULSES: Final = 30
+
+
+class NotificationLine(ABC):
+    """One connection that receives and sends notifications.
+
+    Args:
+        arguments: what the driver's `connect` is called with.
+    """
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._arguments = arguments
+        self._lost = asyncio.Event()
+        self._tasks = OwnedTasks()
+
+    @abstractmethod
+    async def open(self, channel: str, received: Callable[[str], None]) -> None:
+        """Connects and listens; `received` gets the payload of each notification."""
+
+    async def send(self, channel: str, payload: str) -> None:
+        """Notifies everybody who listens, at once. A line that cannot is lost."""
+        # In a task of its own, which `close` ends: nobody would wake one who waits for an answer
+        # on a connection that was closed.
+        sending = self._tasks.spawn(self._notify(channel, payload), name="enfila sends a hint")
+        await asyncio.wait([sending], timeout=_ANSWER_SECONDS)
+        if sending.done() and not sending.cancelled():
+            error = sending.exception()
+        else:
+            error = ConnectionError("there was no answer")
+        if error is not None:
+            self._lost.set()
+            raise error
+
+    async def wait_until_lost(self) -> None:
+        """Returns, or raises, when the connection is gone."""
+        while not await is_set_within(self._lost, _SECONDS_BETWEEN_PULSES):
+            # A path that died silently shows only when something is asked of it.
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await self._pulse()
+
+    async def close(self) -> None:
+        """Ends it without waiting for a server that does not answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._tasks.cancel()
+        await self._disconnect()
+
+    @abstractmethod
+    async def _disconnect(self) -> None: ...
+
+    @abstractmethod
+    async def _notify(self, channel: str, payload: str) -> None: ...
+
+    @abstractmethod
+    async def _pulse(self) -> None:
+        """Asks the server anything."""
+
+
+def make_line(url: URL) -> NotificationLine:
+    """The line for the driver that the URL names."""
+    arguments = dict(url.get_dialect()().create_connect_args(url)[1])
+    is_psycopg = url.get_driver_name() == "psycopg"
+    return _PsycopgLine(arguments) if is_psycopg else _AsyncpgLine(arguments)
+
+
+class _AsyncpgLine(NotificationLine):
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        # The dialect's own, of no meaning to the driver.
+        arguments.pop("prepared_statement_cache_size", None)
+        super().__init__(arguments)
+        self._connection: Any = None
+        # A connection of asyncpg's refuses a second statement while one is under way.
+        self._in_use = asyncio.Lock()
+
+    async def open(self, channel: str, received: Callable[[str], None]) -> None:
+        import asyncpg  # noqa: PLC0415 - only where it is installed
+
+        self._connection = await asyncpg.connect(  # type: ignore[no-untyped-call]
+            **{"timeout": _CONNECT_SECONDS, **self._arguments},
+            server_settings={"application_name": "enfila listen"},
+        )
+        self._connection.add_termination_listener(lambda _connection: self._lost.set())
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await self._connection.add_listener(
+                channel, lambda _connection, _pid, _channel, payload: received(payload)
+            )
+
+    async def _notify(self, channel: str, payload: str) -> None:
+        async with self._in_use:
+            await self._connection.execute("select pg_notify($1, $2)", channel, payload)
+
+    async def _pulse(self) -> None:
+        async with self._in_use:
+            await self._connection.fetchval("select 1")
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+
+
+class _PsycopgLine(NotificationLine):
+    """Two connections, since one that waits for notifications cannot send."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        super().__init__(arguments)
+        self._listening: Any = None
+        self._sending: Any = None
+
+    async def open(self, channel: str, received: Callable[[str], None]) -> None:
+        self._listening = await self._connect("enfila listen")
+        self._sending = await self._connect("enfila notify")
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await self._listening.execute(f'LISTEN "{channel}"')
+        _ = self._tasks.spawn(self._receive(received), name="enfila notifications")
+
+    async def _connect(self, name: str) -> Any:
+        from psycopg import AsyncConnection  # noqa: PLC0415 - only where it is installed
+
+        # Nothing is ever asked of the one that listens: the system watches over its path.
+        alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        return await AsyncConnection.connect(
+            **{
+                "connect_timeout": _CONNECT_SECONDS,
+                **alive,
+                **self._arguments,
+                "application_name": name,
+            },
+            autocommit=True,
+        )
+
+    async def _receive(self, received: Callable[[str], None]) -> None:
+        try:
+            # How it ended is of no interest: another line is made.
+            with contextlib.suppress(Exception):
+                async for notification in self._listening.notifies():
+                    received(notification.payload)
+        finally:
+            self._lost.set()
+
+    async def _notify(self, channel: str, payload: str) -> None:
+        await self._sending.execute("select pg_notify(%s, %s)", (channel, payload))
+
+    async def _pulse(self) -> None:
+        await self._sending.execute("select 1")
+
+    async def _disconnect(self) -> None:
+        for connection in (self._listening, self._sending):
+            if connection is not None:
+                with contextlib.suppress(Exception):
+                    await connection.close()

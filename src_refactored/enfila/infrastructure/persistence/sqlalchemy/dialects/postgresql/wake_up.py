@@ -1,0 +1,208 @@
+"""Hints between the processes that use one PostgreSQL database, by LISTEN and NOTIFY."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from typing import Final
+
+from sqlalchemy.engine import URL
+
+from enfila.core.application.in_process_wake_up import InProcessWakeUp
+from enfila.core.application.ports.wake_up import Hint, Notice
+from enfila.core.application.tasks import OwnedTasks
+from enfila.core.application.waiting import is_set_within
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.notification_line import (
+    NotificationLine,
+    make_line,
+)
+
+logger = logging.getLogger("enfila")
+
+_SECONDS_BETWEEN_NOTIFICATIONS: Final = 0.005
+_SECONDS_FOR_A_NOTICE: Final = 0.002
+"""A busy program adds again in this time, and the addition carries what is unsent."""
+_SHORTEST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+_SECONDS_FOR_THE_LAST: Final = 0.5
+# PostgreSQL takes less than 8,000 bytes.
+_MOST_BYTES: Final = 7_000
+
+
+class PostgresWakeUp(InProcessWakeUp):
+    """One connection that listens, and tells the others in as few notifications as possible.
+
+    A notification takes a lock on the whole database while it commits. So hints are gathered: the
+    first is sent at once, what comes in the 5 ms after it goes as one. At that pace, and only in a
+    single statement, additions carry it themselves, which saves the worker a round trip and a
+    commit of waiting. `Hint.SETTLED` is not sent at all: it would come with every
+    settlement, and those who wait for a result in another process poll.
+
+    When the connection dies it is made anew, with growing pauses; then everybody is woken, since a
+    notification may have been missed.
+
+    Args:
+        url: the database, with the driver to use.
+        installation: what tells this installation's tables from others in the same database.
+    """
+
+    def __init__(self, url: URL, installation: str) -> None:
+        super().__init__()
+        self._url = url
+        self._channel = f"enfila_{zlib.crc32(installation.encode()):08x}"
+        self._me = uuid.uuid4().hex[:12]
+        self._tasks = OwnedTasks()
+        self._line: NotificationLine | None = None
+        self._unsent: dict[tuple[str, Hint], int] = {}
+        self._enqueued = 0
+        self._sent_at = float("-inf")
+        self._something_to_send = asyncio.Event()
+        self._all_sent = asyncio.Event()
+        self._connected = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def open(self) -> None:
+        """See `WakeUp.open`."""
+        if self._tasks:
+            return
+        self._loop = asyncio.get_running_loop()
+        self._something_to_send = asyncio.Event()
+        self._all_sent = asyncio.Event()
+        self._connected = asyncio.Event()
+        self._all_sent.set()
+        _ = self._tasks.spawn(self._keep_listening(), name="enfila listen")
+        _ = self._tasks.spawn(self._keep_sending(), name="enfila notify")
+
+    async def close(self) -> None:
+        """See `WakeUp.close`.
+
+        What a short program has just added shall be heard of, if the server answers.
+        """
+        if self._tasks:
+            _ = await is_set_within(self._all_sent, _SECONDS_FOR_THE_LAST)
+        await self._tasks.cancel()
+
+    def notice(self, queue: str, hint: Hint) -> Notice | None:
+        """See `WakeUp.notice`."""
+        if self._until_next() > 0 or not self._connected.is_set():
+            return None
+        [text] = self._payloads([(queue, hint)])
+        return Notice(self._channel, text, after=self._enqueued)
+
+    def hint(self, queue: str, hint: Hint, notice: Notice | None = None) -> None:
+        """See `WakeUp.hint`."""
+        super().hint(queue, hint)
+        if notice is not None and notice.is_sent:
+            self._sent_at = monotonic()
+            if self._unsent.get((queue, hint), notice.after + 1) <= notice.after:
+                # What was to be told of when the notice was made is told of by it too.
+                del self._unsent[queue, hint]
+            return
+        if hint is Hint.SETTLED or self._loop is None or self._loop.is_closed():
+            return
+        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - the documented one raises without a loop
+            self._enqueue(queue, hint)
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._enqueue, queue, hint)
+
+    def _enqueue(self, queue: str, hint: Hint) -> None:
+        self._enqueued += 1
+        self._unsent[queue, hint] = self._enqueued
+        self._all_sent.clear()
+        self._something_to_send.set()
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────
+
+    async def _keep_sending(self) -> None:
+        while True:
+            await self._something_to_send.wait()
+            await self._connected.wait()
+            if (pause := self._until_next()) > 0:
+                await asyncio.sleep(pause + _SECONDS_FOR_A_NOTICE)
+            self._something_to_send.clear()
+            hints, self._unsent = sorted(self._unsent), {}
+            for payload in self._payloads(hints):
+                await self._send(payload)
+                self._sent_at = monotonic()
+            if not self._unsent:
+                self._all_sent.set()
+
+    def _until_next(self) -> float:
+        """Seconds until another notification may be sent."""
+        return self._sent_at + _SECONDS_BETWEEN_NOTIFICATIONS - monotonic()
+
+    def _payloads(self, hints: Iterable[tuple[str, Hint]]) -> Iterator[str]:
+        """The hints in as few notifications as their lengths allow."""
+        group: list[tuple[str, Hint]] = []
+        size = 0
+        for each in hints:
+            length = len(json.dumps(each)) + 2
+            if group and size + length > _MOST_BYTES:
+                yield json.dumps([self._me, group])
+                group, size = [], 0
+            group.append(each)
+            size += length
+        if group:
+            yield json.dumps([self._me, group])
+
+    async def _send(self, payload: str) -> None:
+        """Tells the others; if that fails they find out by polling."""
+        line = self._line
+        if line is None:
+            return
+        try:
+            await line.send(self._channel, payload)
+        except Exception as error:  # noqa: BLE001 - a hint must not fail anybody, whatever the driver says
+            logger.debug("a hint was not sent: %r", error)
+
+    # ── receiving ────────────────────────────────────────────────────────────────────────────
+
+    async def _keep_listening(self) -> None:
+        pause = _SHORTEST_PAUSE
+        while True:
+            began = monotonic()
+            try:
+                await self._listen()
+            except Exception as error:  # noqa: BLE001 - drivers raise many kinds; the answer is one
+                logger.debug("no connection to listen on: %r", error)
+            if monotonic() - began > _LONGEST_PAUSE:
+                pause = _SHORTEST_PAUSE
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _listen(self) -> None:
+        """Listens for as long as one connection lives."""
+        line = make_line(self._url)
+        try:
+            await line.open(self._channel, self._received)
+            self._line = line
+            self._connected.set()
+            self._wake_everybody()
+            await line.wait_until_lost()
+        finally:
+            self._line = None
+            self._connected.clear()
+            await line.close()
+
+    def _received(self, payload: str) -> None:
+        try:
+            sender, hints = json.loads(payload)
+            known = [(str(queue), Hint(hint)) for queue, hint in hints]
+        except (ValueError, TypeError, RecursionError):
+            # Anybody may notify on the channel; what is not ours is no hint.
+            return
+        if sender != self._me:
+            for queue, hint in known:
+                self.arrived(queue, hint)
+
+    def _wake_everybody(self) -> None:
+        for queue, hint in self.listened_to:
+            self.arrived(queue, hint)

@@ -1,0 +1,168 @@
+"""The hot statements on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import cached_property
+from operator import itemgetter
+from typing import Any
+
+import sqlalchemy as sa
+
+from enfila.core.application.ports.wake_up import Notice
+from enfila.core.domain.errors import RepositoryUnavailable
+from enfila.core.domain.job.claim import Claim
+from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.lock import Extension, Lock
+from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.job.transition import Transition
+from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
+from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import followed_up
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql import statements
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.calls import PostgresJobCalls
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.record_set import (
+    rows_parameter,
+)
+from enfila.infrastructure.persistence.sqlalchemy.jobs.logs import JobLogs
+from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
+from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
+
+
+class PostgresJobWrites(JobWrites):
+    """One statement where one is enough, and what takes more."""
+
+    def __init__(self, tables: Tables, instants: Instants) -> None:
+        self._tables = tables
+        self._instants = instants
+        self._logs = JobLogs(tables)
+        self._calls = PostgresJobCalls(tables, instants)
+
+    async def add(self, access: Access, jobs: Sequence[Job], notice: Notice | None) -> list[Job]:
+        """See `JobWrites.add`."""
+        if len(jobs) <= self._calls.most_added:
+            return await access.execute(self._calls.add(jobs, notice))
+        return await access.write(lambda connection: self.add_on(connection, jobs))
+
+    def add_on(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
+        """See `JobWrites.add_on`.
+
+        What is to be sent is written, and what was answered is read, while the server is busy
+        with another chunk.
+        """
+        size = self._calls.most_added
+        if len(jobs) <= size:
+            return self._calls.add(jobs).on(connection)
+        chunks = [jobs[start : start + size] for start in range(0, len(jobs), size)]
+        with ThreadPoolExecutor(1, thread_name_prefix="enfila-bulk") as beside:
+            calls = beside.map(self._calls.add, chunks)
+            try:
+                answers = [beside.submit(call.read, call.rows(connection)) for call in calls]
+            except BaseException:
+                beside.shutdown(cancel_futures=True)
+                raise
+        return [job for answer in answers for job in followed_up(answer.result(), connection)]
+
+    async def claim(self, access: Access, claim: Claim) -> list[Job]:
+        """See `JobWrites.claim`."""
+        return await access.execute(self._calls.claim(claim))
+
+    async def apply(
+        self, access: Access, transitions: Sequence[Transition]
+    ) -> list[datetime | None]:
+        """See `JobWrites.apply`.
+
+        A job that others wait for is left alone by the first statement, as if it were stale.
+        """
+        written = await access.execute(self._calls.apply(transitions))
+        left = [
+            index
+            for index, transition in enumerate(transitions)
+            if written[index] is None and transition.target.is_final
+        ]
+        if left:
+            ends = [transitions[index] for index in left]
+            try:
+                answers = await access.write(lambda connection: self._end(connection, ends))
+            except RepositoryUnavailable as error:
+                # The others are written, and would be stale when all are tried again.
+                raise RepositoryUnavailable(error.target, error.reason, uncertain=True) from error
+            for index, answer in zip(left, answers, strict=True):
+                written[index] = answer
+        return written
+
+    def _end(
+        self, connection: sa.Connection, transitions: Sequence[Transition]
+    ) -> list[datetime | None]:
+        """Ends jobs that others may wait for, and unblocks those."""
+        written = self._calls.apply_with_followers(transitions).on(connection)
+        self._unblock(
+            connection,
+            [
+                transition.job_id
+                for transition, instant in zip(transitions, written, strict=True)
+                if instant is not None
+            ],
+        )
+        return written
+
+    def _unblock(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
+        if ended:
+            connection.execute(
+                self._unblock_followers, {"ended": list(ended), **self._instants.parameters()}
+            )
+
+    async def extend(
+        self, access: Access, locks: Sequence[Lock], duration: timedelta
+    ) -> list[Extension]:
+        """See `JobWrites.extend`."""
+        return await access.execute(self._calls.extend(locks, duration))
+
+    async def update_progress(
+        self, access: Access, updates: Sequence[ProgressUpdate]
+    ) -> list[bool]:
+        """See `JobWrites.update_progress`."""
+        return await access.write(lambda connection: self._update(connection, updates))
+
+    def _update(self, connection: sa.Connection, updates: Sequence[ProgressUpdate]) -> list[bool]:
+        latest = _latest_progress(updates)
+        records = [
+            {"id": job_id, "token": token, "state": JobState.ACTIVE, "progress": progress}
+            for (job_id, token), progress in latest.items()
+        ]
+        records.sort(key=itemgetter("id"))
+        rows = connection.execute(self._progress, {"rows": rows_parameter(records)})
+        held = {(row[0], row[1]) for row in rows}
+        answers = [(update.job_id, update.token) in held for update in updates]
+        accepted = [update for update, is_held in zip(updates, answers, strict=True) if is_held]
+        self._logs.append(connection, accepted, self._instants.read(connection))
+        return answers
+
+    def remove_on(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
+        """See `JobWrites.remove_on`."""
+        statement = statements.remove_jobs(self._tables, jobs)
+        removed = list(connection.scalars(statement, self._instants.parameters()))
+        self._unblock(connection, removed)
+        return removed
+
+    @cached_property
+    def _unblock_followers(self) -> sa.Select[Any]:
+        return statements.unblock_followers(self._tables, self._instants)
+
+    @cached_property
+    def _progress(self) -> sa.UpdateBase:
+        return statements.store_progress(self._tables)
+
+
+def _latest_progress(updates: Sequence[ProgressUpdate]) -> dict[tuple[JobId, int], str | None]:
+    """Per holder the newest progress; a holder may stand in one call more than once."""
+    latest: dict[tuple[JobId, int], str | None] = {}
+    for update in updates:
+        holder = (update.job_id, update.token)
+        newest = None if update.progress is None else update.progress.text
+        latest[holder] = newest or latest.get(holder)
+    return latest

@@ -1,0 +1,154 @@
+"""One builder per question, in SQL that SQLite knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
+from enfila.infrastructure.persistence.sqlalchemy.jobs.eligibility import (
+    ACTIVE,
+    Eligibility,
+    first_of_both,
+)
+from enfila.infrastructure.persistence.sqlalchemy.jobs.row import job_columns
+from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
+
+_NOW = sa.bindparam("now", type_=Instant)
+
+
+def given_ids() -> sa.Select[tuple[str]]:
+    """The ids in the parameter `ids`, a JSON list: one parameter, however many there are."""
+    each = sa.func.json_each(sa.bindparam("ids", type_=sa.Text)).table_valued("value")
+    return sa.select(sa.type_coerce(each.c.value, sa.Text))
+
+
+def next_positions(tables: Tables) -> sa.UpdateBase:
+    """Takes `count` positions; the last of them."""
+    counter = tables.position_counter
+    return (
+        sa.update(counter)
+        .values(last=counter.c.last + sa.bindparam("count", type_=sa.Integer))
+        .returning(counter.c.last)
+    )
+
+
+def add_jobs(tables: Tables) -> sa.UpdateBase:
+    """Inserts a job; one that is there already stays as it is."""
+    return sqlite.insert(tables.jobs).on_conflict_do_nothing(index_elements=[tables.jobs.c.id])
+
+
+def places(tables: Tables) -> sa.Select[Any]:
+    """Id, position and creation of the given jobs."""
+    jobs = tables.jobs
+    return sa.select(jobs.c.id, jobs.c.position, jobs.c.created_at).where(
+        jobs.c.id.in_(given_ids())
+    )
+
+
+def eligible_jobs(tables: Tables, *, by_name: bool) -> sa.Select[Any]:
+    """The first `limit` eligible jobs of a queue in the order to run them; `job_columns`."""
+    jobs = tables.jobs
+    columns = job_columns(jobs)
+    names = sa.bindparam("names", expanding=True, type_=sa.Text)
+    eligibility = Eligibility(tables, _NOW, named=jobs.c.name.in_(names) if by_name else None)
+    waiting = eligibility.waiting(*columns).subquery("waiting")
+    is_due = jobs.c.id.in_(eligibility.due_ids())
+    due = eligibility.due(*columns, of=is_due).subquery("due")
+    return first_of_both(waiting, due)
+
+
+def take_jobs(tables: Tables) -> sa.UpdateBase:
+    """Makes the given jobs active."""
+    jobs = tables.jobs
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id.in_(given_ids()))
+        .values(
+            state=ACTIVE,
+            lock_token=jobs.c.lock_token + 1,
+            attempt=jobs.c.attempt + 1,
+            worker_id=sa.bindparam("worker", type_=sa.Text),
+            locked_until=sa.bindparam("until", type_=Instant),
+            started_at=_NOW,
+            expires_at=sa.null(),
+        )
+    )
+
+
+def job_states(tables: Tables) -> sa.Select[Any]:
+    """Where the given jobs stand: id, queue, state, token, and what is asked of them."""
+    jobs = tables.jobs
+    return sa.select(
+        jobs.c.id,
+        jobs.c.queue,
+        jobs.c.state,
+        jobs.c.lock_token,
+        jobs.c.cancel_requested,
+        jobs.c.cancel_reason,
+    ).where(jobs.c.id.in_(given_ids()))
+
+
+def move_job(tables: Tables) -> sa.UpdateBase:
+    """Writes one transition, whose job was compared before under the same lock."""
+    jobs = tables.jobs
+    restarts = sa.bindparam("restarts", type_=sa.Boolean)
+
+    def unless_restart(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        return sa.case((restarts, sa.null()), else_=column)
+
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id == sa.bindparam("job", type_=jobs.c.id.type))
+        .values(
+            state=sa.bindparam("target"),
+            attempt=sa.bindparam("next_attempt"),
+            max_attempts=sa.bindparam("most_attempts"),
+            stalled_count=sa.bindparam("stalls"),
+            run_at=sa.func.coalesce(sa.bindparam("next_run_at", type_=Instant), jobs.c.run_at),
+            result=sa.bindparam("outcome_result"),
+            error=sa.bindparam("outcome_error"),
+            cancel_reason=sa.func.coalesce(
+                sa.bindparam("reason", type_=sa.Text), unless_restart(jobs.c.cancel_reason)
+            ),
+            finished_at=sa.bindparam("finished"),
+            locked_until=sa.null(),
+            blocked_by=sa.null(),
+            started_at=unless_restart(jobs.c.started_at),
+            expires_at=unless_restart(jobs.c.expires_at),
+            worker_id=unless_restart(jobs.c.worker_id),
+            progress=unless_restart(jobs.c.progress),
+            cancel_requested=sa.and_(jobs.c.cancel_requested, sa.not_(restarts)),
+            own_retention=sa.bindparam("own"),
+            remove_at=sa.bindparam("remove_from"),
+            keep_newest=sa.bindparam("newest"),
+        )
+    )
+
+
+def followers(tables: Tables) -> sa.Select[Any]:
+    """The jobs that are blocked by the given ones; `job_columns`."""
+    jobs = tables.jobs
+    return sa.select(*job_columns(jobs)).where(jobs.c.blocked_by.in_(given_ids()))
+
+
+def extend_locks(tables: Tables) -> sa.UpdateBase:
+    """Makes the locks of the given jobs hold until the parameter `until`."""
+    jobs = tables.jobs
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id.in_(given_ids()))
+        .values(locked_until=sa.bindparam("until", type_=Instant))
+    )
+
+
+def store_progress(tables: Tables) -> sa.UpdateBase:
+    """Stores the progress of one job."""
+    jobs = tables.jobs
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id == sa.bindparam("job", type_=jobs.c.id.type))
+        .values(progress=sa.bindparam("latest"))
+    )

@@ -1,0 +1,1 @@
+"""Jobs: their rows, and the statements that every database shares."""

@@ -1,0 +1,68 @@
+"""All that is said to a database about jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.job import Job
+from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
+from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
+from enfila.infrastructure.persistence.sqlalchemy.jobs.amending import Amending
+from enfila.infrastructure.persistence.sqlalchemy.jobs.deduplicating import Deduplicating
+from enfila.infrastructure.persistence.sqlalchemy.jobs.logs import JobLogs
+from enfila.infrastructure.persistence.sqlalchemy.jobs.reading import Reading
+from enfila.infrastructure.persistence.sqlalchemy.jobs.removing import Removing
+from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
+from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
+
+
+class JobStatements:
+    """The statements by what they are for.
+
+    Attributes:
+        writes: the hot ones, each database's own.
+        reading, amending, removing, logs: those that all databases share.
+    """
+
+    def __init__(
+        self, tables: Tables, instants: Instants, writes: JobWrites, insert: UpsertingInsert
+    ) -> None:
+        self._instants = instants
+        self._queues = tables.queues
+        self._insert = insert
+        self._known_queues: set[str] = set()
+        self.writes = writes
+        self.reading = Reading(tables, instants)
+        self.amending = Amending(tables)
+        self.removing = Removing(tables, instants, writes)
+        self.logs = JobLogs(tables)
+        self._deduplicating = Deduplicating(tables, self.amending, writes.add_on, insert)
+
+    def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
+        """Adds jobs in a transaction that is under way, as `IJobRepository.add` says."""
+        if not jobs:
+            return []
+        if are_plain(jobs):
+            return [Added(job) for job in self.writes.add_on(connection, jobs)]
+        return self._deduplicating.add(connection, jobs, self._instants.read(connection))
+
+    async def register_queues(self, access: Access, queues: set[str]) -> None:
+        """Notes queues that this process has not added to before, so that they can be listed."""
+        if new := queues - self._known_queues:
+            rows = [{"name": name} for name in sorted(new)]
+            insert = self._insert(self._queues).on_conflict_do_nothing()
+            await access.write(lambda connection: connection.execute(insert, rows).rowcount)
+            self._known_queues |= new
+
+    def forget_queue(self, queue: str) -> None:
+        """Forgets that a queue is registered, because it is about to be removed."""
+        self._known_queues.discard(queue)
+
+
+def are_plain(jobs: Sequence[Job]) -> bool:
+    """Whether no key decides about them."""
+    return all(job.options.deduplication is None for job in jobs)

@@ -1,1 +1,0 @@
-"""Statements for PostgreSQL: a whole set of jobs in one statement, one round trip."""

@@ -1,0 +1,102 @@
+"""The statements about whole queues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from enfila.core.domain.duration import ZERO
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.queue import QueueCounts
+from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
+from enfila.infrastructure.persistence.sqlalchemy.jobs.eligibility import DELAYED
+from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
+
+
+class QueueStatements:
+    """What must hold for each stands in `IQueueRepository`."""
+
+    def __init__(self, tables: Tables, instants: Instants, insert: UpsertingInsert) -> None:
+        self._tables = tables
+        self._instants = instants
+        self._queues = tables.queues
+        self._insert = insert
+
+    def register(self, connection: sa.Connection, names: Sequence[str]) -> None:
+        """Notes that these queues are used."""
+        connection.execute(
+            self._insert(self._queues).on_conflict_do_nothing(),
+            [{"name": name} for name in names],
+        )
+
+    def pause(self, connection: sa.Connection, queue: str, now: datetime) -> bool:
+        """Whether it was not paused before."""
+        queues = self._queues
+        paused = connection.execute(
+            self._insert(queues)
+            .values(name=queue, paused_at=now)
+            .on_conflict_do_update(
+                index_elements=[queues.c.name],
+                set_={"paused_at": now},
+                where=queues.c.paused_at.is_(None),
+            )
+            .returning(queues.c.name)
+        )
+        return paused.first() is not None
+
+    def resume(self, connection: sa.Connection, queue: str) -> bool:
+        """Whether it was paused before."""
+        queues = self._queues
+        changed = connection.execute(
+            sa.update(queues)
+            .where(queues.c.name == queue, queues.c.paused_at.is_not(None))
+            .values(paused_at=None)
+        )
+        return changed.rowcount == 1
+
+    def is_paused(self, connection: sa.Connection, queue: str) -> bool:
+        """See `IQueueRepository.is_paused`."""
+        queues = self._queues
+        return (
+            connection.scalar(sa.select(queues.c.paused_at).where(queues.c.name == queue))
+            is not None
+        )
+
+    def counts(self, connection: sa.Connection, queue: str) -> QueueCounts:
+        """See `IQueueRepository.counts`."""
+        changes = self._tables.counter_changes
+        rows = connection.execute(
+            sa.select(changes.c.state, sa.func.sum(changes.c.change))
+            .where(changes.c.queue == queue)
+            .group_by(changes.c.state)
+        )
+        return QueueCounts.of({JobState(state): int(count) for state, count in rows})
+
+    def until_next_due(self, connection: sa.Connection, queue: str) -> timedelta | None:
+        """See `IQueueRepository.until_next_due`."""
+        jobs = self._tables.jobs
+        row = connection.execute(
+            sa.select(jobs.c.run_at, self._instants.expression)
+            .where(jobs.c.queue == queue, jobs.c.state == DELAYED)
+            .order_by(jobs.c.run_at)
+            .limit(1),
+            self._instants.parameters(),
+        ).one_or_none()
+        return None if row is None else max(ZERO, row[0] - row[1])
+
+    def names(self, connection: sa.Connection) -> list[str]:
+        """See `IQueueRepository.names`."""
+        changes, queues = self._tables.counter_changes, self._tables.queues
+        return sorted(
+            connection.scalars(
+                sa.union(
+                    sa.select(changes.c.queue)
+                    .group_by(changes.c.queue)
+                    .having(sa.func.sum(changes.c.change) > 0),
+                    sa.select(queues.c.name),
+                )
+            )
+        )

@@ -1,0 +1,1 @@
+"""Workers, as others see them."""

@@ -1,1 +1,0 @@
-"""Hints from process to process."""
