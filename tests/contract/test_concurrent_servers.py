@@ -65,7 +65,7 @@ async def test_a_job_that_follows_while_its_holder_ends_is_not_left_behind(
     added, _ = await _while_open(
         line, engine, line.make(deduplication=KEEP_LAST), line.settle(holder, completed())
     )
-    assert added.job.blocked_by == holder.id
+    assert added.job.depends_on == (holder.id,)
     assert await line.state(added.job) is JobState.WAITING
     assert await line.count(JobState.BLOCKED) == 0
     assert ids(await line.claim()) == [added.job.id]

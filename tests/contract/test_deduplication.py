@@ -248,7 +248,7 @@ async def test_keep_last_lets_one_job_wait_behind_the_active_one(line: Line) -> 
     running = await line.add_active(payload=1, deduplication=KEEP_LAST)
     second = await line.put(line.make(payload=2, deduplication=KEEP_LAST))
     assert not second.is_duplicate
-    assert (second.job.state, second.job.blocked_by) == (JobState.BLOCKED, running.id)
+    assert (second.job.state, second.job.depends_on) == (JobState.BLOCKED, (running.id,))
     assert await line.read(running) == running
     assert await line.claim() == []
 
@@ -278,7 +278,7 @@ async def test_the_last_one_joins_the_line_when_the_one_before_is_final(
     last = (await line.put(line.make(deduplication=KEEP_LAST))).job
     await line.settle(running, outcome)
     after = await line.read(last)
-    assert (after.state, after.blocked_by) == (JobState.WAITING, None)
+    assert (after.state, after.depends_on) == (JobState.WAITING, ())
     assert await line.count(JobState.BLOCKED) == 0
     assert await line.count(JobState.WAITING) == 1
     assert ids(await line.claim()) == [last.id]
@@ -432,7 +432,7 @@ async def test_an_addition_meets_a_claim_of_the_holder(line: Line, connect: Conn
     if added.is_duplicate:
         assert (await line.read(claimed)).payload == "new"
     else:
-        assert added.job.blocked_by == claimed.id
+        assert added.job.depends_on == (claimed.id,)
         assert (await line.read(added.job)).payload == "new"
 
 

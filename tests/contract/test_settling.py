@@ -150,7 +150,7 @@ async def test_stalled_too_often(line: Line) -> None:
 async def test_unblocked(line: Line) -> None:
     job = await line.add_in(JobState.BLOCKED)
     after = await line.move(job, job.unblock(line.clock.now()))
-    assert (after.state, after.blocked_by) == (JobState.WAITING, None)
+    assert (after.state, after.depends_on) == (JobState.WAITING, ())
 
 
 async def test_unblocked_before_its_time(line: Line) -> None:

@@ -185,7 +185,7 @@ class LifeOfAJob(RuleBasedStateMachine):
         job = self.job
         assert (job.state is JobState.ACTIVE) == (job.locked_until is not None)
         assert job.state.is_final == (job.finished_at is not None)
-        assert (job.state is JobState.BLOCKED) == (job.blocked_by is not None)
+        assert (job.state is JobState.BLOCKED) == bool(job.depends_on)
         if job.state is JobState.ACTIVE:
             assert job.expires_at is None
             assert job.lock is not None

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from enfila import Enfila
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables, build_tables
 from tests.processes.checker import FINAL, Stored, StoredJob, StoredRun
 
@@ -114,7 +115,8 @@ def read_stored(place: Place, queue: str, counters: dict[str, int]) -> Stored:
         counters: what the queue says.
     """
     tables = tables_of(place)
-    jobs, attempts, logs = tables.jobs, tables.attempts, tables.logs
+    jobs, logs = tables.jobs, tables.logs
+    attempts = Effects(tables).attempts.table
     runs: dict[str, list[StoredRun]] = defaultdict(list)
     log_tokens: dict[str, list[int]] = defaultdict(list)
     with place.connection() as connection:

@@ -15,6 +15,8 @@ from alembic.runtime.migration import MigrationContext
 
 import enfila
 from enfila.core.domain.errors import SchemaMismatch
+from enfila.core.domain.job.identity import LockToken
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
@@ -22,17 +24,19 @@ from enfila.infrastructure.persistence.sqlalchemy.database.server_database impor
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import engine_url
 from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database import FileDatabase
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.migrations import upgrading
 from enfila.infrastructure.persistence.sqlalchemy.migrations.upgrading import Upgrading
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import build_tables
 from enfila.testing import FrozenClock
 from tests.contract.adapters import SQL_ADAPTERS
-from tests.contract.building import make_job
+from tests.contract.building import BOOM, FAILED, Line, completed, make_job
 
 TABLES = {
     "attempts",
     "counter_changes",
     "deduplications",
+    "job_dependencies",
     "job_logs",
     "job_types",
     "jobs",
@@ -96,6 +100,13 @@ async def installation(
     )
     yield Installation(database, url, prefix, schema)
     await database.close()
+
+
+def declared_tables(schema: str | None, prefix: str) -> sa.MetaData:
+    """All tables as the code declares them, those that effects bring along too."""
+    tables = build_tables(schema, prefix)
+    _ = Effects(tables)
+    return tables.metadata
 
 
 def tables_of(engine: sa.Engine, prefix: str, schema: str | None = None) -> set[str]:
@@ -180,7 +191,7 @@ async def test_autogenerate_finds_nothing_that_the_migrations_left_out(
                 "version_table_schema": schema,
             },
         )
-        assert compare_metadata(context, build_tables(schema, prefix).metadata) == []
+        assert compare_metadata(context, declared_tables(schema, prefix)) == []
 
 
 async def test_the_database_knows_the_same_of_migrated_tables_as_of_the_declared_ones(
@@ -190,13 +201,13 @@ async def test_the_database_knows_the_same_of_migrated_tables_as_of_the_declared
     await installation.up()
     migrated = described(engine, prefix, schema)
     declared_prefix = f"{prefix}d_"
-    build_tables(schema, declared_prefix).metadata.create_all(engine)
+    declared_tables(schema, declared_prefix).create_all(engine)
     declared = described(engine, declared_prefix, schema)
-    build_tables(schema, declared_prefix).metadata.drop_all(engine)
+    declared_tables(schema, declared_prefix).drop_all(engine)
     for name in TABLES:
         assert migrated[name] == declared[name], name
     assert len(migrated["jobs"]["checks"]) == 5
-    assert len(migrated["jobs"]["indexes"]) == 8
+    assert len(migrated["jobs"]["indexes"]) == 7
 
 
 async def test_down_to_base_leaves_nothing(
@@ -239,6 +250,30 @@ async def test_the_first_tables_are_brought_up_to_date_with_their_jobs(
     await repository.open()
     assert described(engine, prefix, schema) == newest
     assert (await repository.storage.queues.counts("q")).waiting == 1
+    await repository.close()
+
+
+async def test_what_a_blocked_job_waits_for_survives_the_table_of_dependencies(
+    installation: Installation, url: str, prefix: str, schema: str | None
+) -> None:
+    clock = FrozenClock()
+    repository = SqlAlchemyJobRepository(url, schema=schema, table_prefix=prefix, clock=clock)
+    line = Line(repository, clock, "q")
+    parent = await line.add()
+    [added] = await repository.add([line.make("next").behind(parent.id)])
+    failed = await line.add(name="other", attempts=2)
+    [_, other] = await line.claim(names=frozenset({"noop", "other"}))
+    await line.settle(other, FAILED)
+    [update] = [ProgressUpdate(parent.id, LockToken(1), 1, lines=("hello",))]
+    assert await repository.update_progress([update]) == [True]
+    await installation.down("0003")
+    await installation.up()
+    blocked = await line.read(added.job)
+    assert (blocked.state, blocked.depends_on) == (JobState.BLOCKED, (parent.id,))
+    assert [attempt.error for attempt in await repository.attempts(failed.id)] == [BOOM]
+    assert [line.line for line in await repository.logs(parent.id)] == ["hello"]
+    await line.settle(await line.read(parent), completed())
+    assert await line.state(blocked) is JobState.WAITING
     await repository.close()
 
 

@@ -46,10 +46,11 @@ INDEXES = {
     "add of many kinds": {"pkey"},
     "claim": {"waiting", "delayed", "pkey"},
     "claim by name": {"waiting", "delayed", "pkey"},
-    "complete": {"pkey", "blocked_by"},
-    "retry": {"pkey", "blocked_by"},
+    "complete": {"pkey"},
+    "retry": {"pkey"},
     "extend": {"pkey"},
-    "report": {"pkey"},
+    "progress": {"pkey"},
+    "end with dependents": {"pkey"},
     "request cancellation": {"pkey"},
     "get": {"pkey"},
     "stalled": {"active"},
@@ -57,10 +58,10 @@ INDEXES = {
     "due": {"delayed"},
     "until next due": {"delayed"},
     "counts": set[str](),
-    "remove": {"pkey", "blocked_by"},
-    "clean": {"done", "pkey", "blocked_by"},
-    "drain": {"waiting", "pkey", "blocked_by"},
-    "retention": {"done", "removable", "rationed", "pkey", "blocked_by"},
+    "remove": {"pkey"},
+    "clean": {"done", "pkey"},
+    "drain": {"waiting", "pkey"},
+    "retention": {"done", "removable", "rationed", "pkey"},
     "has active": {"active"},
 }
 
@@ -115,11 +116,13 @@ async def ask_everything(repository: IJobRepository, prefix: str) -> dict[str, l
     await ask("claim by name", lambda: repository.claim(claim(1, frozenset({"noop"}))))
     locks = [lock_of(job) for job in (one, two, three)]
     await ask("extend", lambda: repository.extend(locks, LOCK))
-    report = ProgressUpdate(one.id, one.token, one.attempt, JsonDocument.of(50))
-    await ask("report", lambda: repository.update_progress([report]))
+    said = ProgressUpdate(one.id, one.token, one.attempt, JsonDocument.of(50))
+    await ask("progress", lambda: repository.update_progress([said]))
     await ask("request cancellation", lambda: repository.request_cancellation(two.id, "no"))
     await ask("get", lambda: repository.get([one.id, two.id]))
     await ask("complete", lambda: repository.apply([one.settle(completed())]))
+    await repository.add([make_job(QUEUE, "later", clock=clock).behind(three.id) for _ in range(2)])
+    await ask("end with dependents", lambda: repository.apply([three.settle(completed())]))
     await ask("retry", lambda: repository.apply([two.settle(FAILED)]))
     await ask("stalled", lambda: repository.overdue(QUEUE, Overdue.STALLED, 10))
     await ask("expired", lambda: repository.overdue(QUEUE, Overdue.EXPIRED, 10))
@@ -145,11 +148,12 @@ async def ask_everything(repository: IJobRepository, prefix: str) -> dict[str, l
 GROW = """
 insert into {jobs} (
     id, queue, name, state, priority, position, payload, options, attempt, max_attempts,
-    stalled_count, lock_token, created_at, run_at, cancel_requested, followed, own_retention,
-    worker_id, locked_until, started_at, finished_at
+    stalled_count, lock_token, created_at, run_at, cancel_requested,
+    has_dependents, pending_dependencies, own_retention, worker_id, locked_until, started_at,
+    finished_at
 )
 select {id}, 'q', 'noop', {state}, 0, 1000000 + n, 'null', '{{}}', 1, 3, 0, 1, {now}, {run_at},
-    false, false, false, 'w', {locked_until}, {now}, {finished_at}
+    false, false, 0, false, 'w', {locked_until}, {now}, {finished_at}
 from {numbers}
 """
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from enfila.core.domain.job.effect import Effect
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import LockToken, WorkerId
 
@@ -22,8 +23,8 @@ class AttemptOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """Value object: one run of a job.
+class Attempt(Effect):
+    """Value object: one run of a job; as an effect of a move, the record of the run that it ended.
 
     Attributes:
         number: 1 for the first attempt; a run that was given back (stalled, released) has the

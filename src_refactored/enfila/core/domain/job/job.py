@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 from enfila.core.domain.duration import ZERO
 from enfila.core.domain.errors import MoveNotAllowed
 from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
+from enfila.core.domain.job.effect_rules import effects_of
 from enfila.core.domain.job.failure import JobError, storable
-from enfila.core.domain.job.identity import NO_TOKEN, JobId, LockToken, WorkerId
-from enfila.core.domain.job.lock import Lock
+from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.outcome import (
     Cancelled,
@@ -23,101 +24,23 @@ from enfila.core.domain.job.outcome import (
     Snoozed,
 )
 from enfila.core.domain.job.retention import Retention
+from enfila.core.domain.job.snapshot import JobSnapshot
 from enfila.core.domain.job.state import JobState, Reason, may_move, sources
 from enfila.core.domain.job.transition import Amendment, Transition
-from enfila.core.domain.json_document import NULL, Json, JsonDocument
+from enfila.core.domain.json_document import NULL, JsonDocument
 
 
 @dataclass(slots=True)
-class Job:
+class Job(JobSnapshot):
     """Entity: one unit of work. It decides its own moves and never makes them.
 
     Every method that ends in a `Transition` leaves the job as it is; a repository applies the
-    transition, or says that it is stale. Instants are aware UTC.
-
-    Attributes:
-        attempt: the number of the current or last attempt; 0 before the first.
-        max_attempts: never exceeded by `attempt`.
-        token: rises by one with every claim; the fence of the current holder.
-        position: order among jobs of equal priority, lower first; given by the repository.
-        worker_id: the worker of the current or last run.
-        stalled_count: how often a holder vanished.
-        expires_at: not started by then, the job is cancelled; None once it has started.
-        blocked_by: the job it waits for, while blocked.
+    transition, or says that it is stale.
     """
-
-    id: JobId
-    queue: str
-    name: str
-    document: JsonDocument
-    options: JobOptions
-    state: JobState
-    priority: int
-    max_attempts: int
-    created_at: datetime
-    run_at: datetime
-    attempt: int = 0
-    token: LockToken = NO_TOKEN
-    position: int = 0
-    stalled_count: int = 0
-    worker_id: WorkerId | None = None
-    locked_until: datetime | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    expires_at: datetime | None = None
-    result_document: JsonDocument | None = None
-    error: JobError | None = None
-    progress_document: JsonDocument = field(default=NULL)
-    cancel_requested: bool = False
-    cancel_reason: str | None = None
-    blocked_by: JobId | None = None
-    schedule_id: str | None = None
-    batch_id: str | None = None
-    tenant: str | None = None
 
     def __copy__(self) -> Job:
         # Without this `copy.copy` takes the way of pickle, which is five times as slow.
         return Job(*_values(self))
-
-    # ── what it says of itself ───────────────────────────────────────────────────────────────
-
-    @property
-    def payload(self) -> Json:
-        """The payload as JSON."""
-        return self.document.value
-
-    @property
-    def result(self) -> Json:
-        """The result as JSON; None while there is none."""
-        return None if self.result_document is None else self.result_document.value
-
-    @property
-    def progress(self) -> Json:
-        """The last progress reported; None while there is none."""
-        return self.progress_document.value
-
-    @property
-    def lock(self) -> Lock | None:
-        """The lock it is held under; None unless active."""
-        if self.worker_id is None or self.locked_until is None:
-            return None
-        return Lock(self.id, self.token, self.worker_id, self.locked_until)
-
-    @property
-    def unrecorded_run(self) -> Attempt | None:
-        """The run that no record tells of: one that goes on, or that completed."""
-        match self.state:
-            case JobState.ACTIVE:
-                return self._record(AttemptOutcome.RUNNING)
-            case JobState.COMPLETED:
-                return self._record(AttemptOutcome.COMPLETED)
-            case _:
-                return None
-
-    @property
-    def has_attempts_left(self) -> bool:
-        """Whether another attempt may follow the current one."""
-        return self.attempt < self.max_attempts
 
     # ── its beginning ────────────────────────────────────────────────────────────────────────
 
@@ -158,12 +81,21 @@ class Job:
             stored.expires_at = now + self.options.expires_in
         return stored
 
-    def behind(self, holder: JobId) -> Job:
-        """This new job, blocked until `holder` is settled."""
-        follower = self.__copy__()
-        follower.state = JobState.BLOCKED
-        follower.blocked_by = holder
-        return follower
+    def behind(self, *parents: JobId) -> Job:
+        """This new job, blocked until the given ones have ended."""
+        dependent = self.__copy__()
+        dependent.state = JobState.BLOCKED
+        dependent.depends_on = tuple(dict.fromkeys((*self.depends_on, *parents)))
+        return dependent
+
+    def without_dependencies(self, ended: Collection[JobId], now: datetime) -> Job:
+        """This new job without some of its dependencies; if that were all, no longer blocked."""
+        if not ended:
+            return self
+        left = tuple(parent for parent in self.depends_on if parent not in ended)
+        job = self.__copy__() if left else self.after(self.unblock(now), now)
+        job.depends_on = left
+        return job
 
     # ── its runs ─────────────────────────────────────────────────────────────────────────────
 
@@ -192,23 +124,21 @@ class Job:
         """
         match outcome:
             case Completed(result):
-                return self._move(
-                    JobState.COMPLETED, Reason.COMPLETED, result=result, error=None, record=None
-                )
+                return self._move(JobState.COMPLETED, Reason.COMPLETED, result=result, error=None)
             case Failed():
                 return self._fail(outcome, chance)
             case Snoozed() | Released() if self.cancel_requested:
                 return self._cancel(self.cancel_reason or "cancelled")
             case Snoozed(delay):
-                return self._give_back(Reason.SNOOZED, run_after=delay, record=None)
+                return self._give_back(Reason.SNOOZED, run_after=delay)
             case Released(has_run=has_run):
-                record = self._record(AttemptOutcome.RELEASED) if has_run else None
+                record = self.record_of_run(AttemptOutcome.RELEASED) if has_run else None
                 return self._give_back(Reason.RELEASED, run_after=None, record=record)
             case Cancelled(reason):
                 return self._cancel(reason)
 
     def _fail(self, failed: Failed, chance: float) -> Transition:
-        record = self._record(AttemptOutcome.FAILED, failed.error)
+        record = self.record_of_run(AttemptOutcome.FAILED, failed.error)
         if self.cancel_requested:
             return self._cancel(self.cancel_reason or "cancelled", failed.error)
         if failed.is_recoverable and self.has_attempts_left:
@@ -244,14 +174,14 @@ class Job:
                 Reason.STALLED_TOO_OFTEN,
                 stalled_count=stalls,
                 error=error,
-                record=self._record(AttemptOutcome.STALLED, error),
+                record=self.record_of_run(AttemptOutcome.STALLED, error),
             )
         error = JobError("Stalled", "the worker vanished while the job ran; it runs again")
         return self._give_back(
             Reason.RECOVERED,
             run_after=None,
             stalled_count=stalls,
-            record=self._record(AttemptOutcome.STALLED, error),
+            record=self.record_of_run(AttemptOutcome.STALLED, error),
         )
 
     # ── what people and other jobs do to it ──────────────────────────────────────────────────
@@ -371,7 +301,7 @@ class Job:
         moved.cancel_reason = transition.cancel_reason or self.cancel_reason
         moved.finished_at = now if transition.target.is_final else None
         moved.locked_until = None
-        moved.blocked_by = None
+        moved.depends_on = ()
         if transition.run_after is not None:
             moved.run_at = now + transition.run_after
         if transition.restarts:
@@ -397,7 +327,13 @@ class Job:
     # ── the one place where moves are made ───────────────────────────────────────────────────
 
     def _move(
-        self, target: JobState, reason: Reason, *, wanted: str | None = None, **changes: object
+        self,
+        target: JobState,
+        reason: Reason,
+        *,
+        wanted: str | None = None,
+        record: Attempt | None = None,
+        **changes: object,
     ) -> Transition:
         self._check(reason, target, wanted or f"become {target.value}")
         kept: dict[str, Any] = {
@@ -408,14 +344,17 @@ class Job:
             "retention": self.retention_in(target),
             **changes,
         }
-        return Transition(self.id, self.state, self.token, target, reason, **kept)
+        effects = effects_of(self, target, reason)
+        if record is not None:
+            effects = (record, *effects)
+        return Transition(self.id, self.state, self.token, target, reason, effects=effects, **kept)
 
     def _give_back(
         self,
         reason: Reason,
         *,
         run_after: timedelta | None,
-        record: Attempt | None,
+        record: Attempt | None = None,
         stalled_count: int | None = None,
     ) -> Transition:
         """Ends a run that costs no attempt."""
@@ -440,24 +379,13 @@ class Job:
             Reason.CANCELLED,
             cancel_reason=storable(reason),
             error=error or self.error,
-            record=self._record(outcome, error) if self.state is JobState.ACTIVE else None,
+            record=self.record_of_run(outcome, error) if self.state is JobState.ACTIVE else None,
             wanted="be cancelled",
         )
 
     def _check(self, reason: Reason, target: JobState, wanted: str) -> None:
         if not may_move(reason, self.state, target):
             raise MoveNotAllowed(self.id, self.state, wanted, sources(reason))
-
-    def _record(self, outcome: AttemptOutcome, error: JobError | None = None) -> Attempt:
-        return Attempt(
-            self.attempt,
-            self.token,
-            self.worker_id,
-            self.started_at,
-            self.finished_at,
-            outcome,
-            error,
-        )
 
 
 _PENDING = (JobState.WAITING, JobState.DELAYED, JobState.BLOCKED)

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from enfila.core.domain.duration import ZERO
 from enfila.core.domain.job.attempt import Attempt
+from enfila.core.domain.job.effect import Effect
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, LockToken
 from enfila.core.domain.job.options import JobOptions
@@ -47,8 +48,8 @@ class Transition(NamedTuple):
         retention: the job's own rule of how long it is kept once final; None for the queue's.
         restarts: the move begins a new life: `started_at`, `finished_at` and `expires_at`,
             progress and a request for cancellation are cleared.
-        record: the run that this move ends, for the list of attempts; None when the job's row
-            itself tells it (a completed run) or when there was none.
+        effects: what the move sets in motion besides, at most one of each kind. The record of the
+            run that it ends is one, unless the job's own row tells it (a completed run).
     """
 
     job_id: JobId
@@ -65,7 +66,12 @@ class Transition(NamedTuple):
     cancel_reason: str | None = None
     retention: Retention | None = None
     restarts: bool = False
-    record: Attempt | None = None
+    effects: tuple[Effect, ...] = ()
+
+    @property
+    def record(self) -> Attempt | None:
+        """The run that this move ends, for the list of attempts; None if it has none to add."""
+        return next((effect for effect in self.effects if isinstance(effect, Attempt)), None)
 
     def is_reached_by(self, job: Standing) -> bool:
         """Whether a job stands where this leads, and so was moved by it.

@@ -33,7 +33,7 @@ class JobTable:
     def __init__(self) -> None:
         self._jobs: dict[JobId, Job] = {}
         self._in_state: defaultdict[tuple[str, JobState], dict[JobId, Job]] = defaultdict(dict)
-        self._blocked_by: defaultdict[JobId, dict[JobId, Job]] = defaultdict(dict)
+        self._dependents: defaultdict[JobId, dict[JobId, Job]] = defaultdict(dict)
         self._waiting: defaultdict[str, list[Place]] = defaultdict(list)
         self._delayed: defaultdict[str, list[Appointment]] = defaultdict(list)
 
@@ -47,8 +47,8 @@ class JobTable:
         stored = copied(job)
         self._jobs[job.id] = stored
         self._in_state[job.queue, job.state][job.id] = stored
-        if job.blocked_by is not None:
-            self._blocked_by[job.blocked_by][job.id] = stored
+        for parent in job.depends_on:
+            self._dependents[parent][job.id] = stored
         if job.state is JobState.WAITING:
             insort(self._waiting[job.queue], _place(job))
         if job.state is JobState.DELAYED:
@@ -60,10 +60,10 @@ class JobTable:
         if job is None:
             return
         del self._in_state[job.queue, job.state][job_id]
-        if job.blocked_by is not None:
-            del self._blocked_by[job.blocked_by][job_id]
-            if not self._blocked_by[job.blocked_by]:
-                del self._blocked_by[job.blocked_by]
+        for parent in job.depends_on:
+            del self._dependents[parent][job_id]
+            if not self._dependents[parent]:
+                del self._dependents[parent]
         if job.state is JobState.WAITING:
             _take_out(self._waiting[job.queue], _place(job))
         if job.state is JobState.DELAYED:
@@ -78,9 +78,9 @@ class JobTable:
         """How many jobs of a queue are in this state."""
         return len(self._in_state[queue, state])
 
-    def behind(self, job_id: JobId) -> list[Job]:
-        """The jobs that are blocked by this one, in the order in which they were added."""
-        return sorted(self._blocked_by.get(job_id, {}).values(), key=order_of_addition)
+    def dependents(self, job_id: JobId) -> list[Job]:
+        """The jobs that wait for this one, in the order in which they were added."""
+        return sorted(self._dependents.get(job_id, {}).values(), key=order_of_addition)
 
     def in_line(self, queue: str, now: datetime) -> Iterator[Job]:
         """Waiting and due jobs of a queue in the order of claims; not to be written meanwhile."""

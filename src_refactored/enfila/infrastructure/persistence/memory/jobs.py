@@ -22,6 +22,8 @@ from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import FINAL, INITIAL, JobState
 from enfila.core.domain.job.transition import Amendment, Transition
 from enfila.infrastructure.persistence.memory.adding import add_job
+from enfila.infrastructure.persistence.memory.effects.dependencies import release, without_ended
+from enfila.infrastructure.persistence.memory.effects.effects import store_effects
 from enfila.infrastructure.persistence.memory.job_table import copied
 from enfila.infrastructure.persistence.memory.store import Store
 
@@ -70,7 +72,7 @@ class InMemoryJobs(IJobRepository):
 
     async def attempts(self, job_id: JobId) -> list[Attempt]:
         job = self._store.jobs.get(job_id)
-        records = self._store.records.get(job_id, [])
+        records = self._store.attempts.get(job_id, [])
         last = None if job is None else job.unrecorded_run
         return [*records] if last is None else [*records, last]
 
@@ -82,7 +84,8 @@ class InMemoryJobs(IJobRepository):
     async def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> list[Added]:
         del notice
         now = self._store.clock.now()
-        return [add_job(self._store, job, now) for job in jobs]
+        ready = without_ended(self._store, jobs, now)
+        return [add_job(self._store, job, now) for job in ready]
 
     # ── running ──────────────────────────────────────────────────────────────────────────────
 
@@ -117,13 +120,10 @@ class InMemoryJobs(IJobRepository):
         if job is None:
             return None
         self._store.jobs.put(job.after(transition, now))
-        if transition.record is not None:
-            ended_at = transition.record.finished_at or now
-            record = replace(transition.record, finished_at=ended_at)
-            self._store.records[job.id].append(record)
+        store_effects(self._store, job, transition, now)
         if transition.target.is_final:
             self._store.retentions[job.id] = transition.retention
-            self._store.unblock_followers(job.id, now)
+            release(self._store, [job.id], now)
         return now
 
     async def amend(self, amendment: Amendment) -> datetime | None:
@@ -225,7 +225,8 @@ class InMemoryJobs(IJobRepository):
         return self._remove(self._store.jobs.in_states(queue, list(JobState)))
 
     def _remove(self, jobs: Collection[Job]) -> int:
-        self._store.remove(jobs, self._store.clock.now())
+        self._store.forget(jobs)
+        release(self._store, [job.id for job in jobs], self._store.clock.now())
         return len(jobs)
 
 

@@ -10,6 +10,7 @@ from enfila.core.application.ports.schedule_run_repository import EndedRuns, ISc
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.schedule.run import NewRun, Origin, RunId, ScheduleRun
 from enfila.infrastructure.persistence.memory.adding import add_job
+from enfila.infrastructure.persistence.memory.effects.dependencies import without_ended
 from enfila.infrastructure.persistence.memory.job_table import copied
 from enfila.infrastructure.persistence.memory.store import KeptRun, Store
 
@@ -38,7 +39,8 @@ class InMemoryScheduleRuns(IScheduleRunRepository):
         return True
 
     def _add_job(self, job: Job, now: datetime) -> Job:
-        return add_job(self._store, self._unblocked(job, now), now).job
+        [ready] = without_ended(self._store, [job], now)
+        return add_job(self._store, ready, now).job
 
     def _is_taken(self, slug: str, nominal: datetime) -> bool:
         # A time that is asked for is most often a late one.
@@ -47,15 +49,6 @@ class InMemoryScheduleRuns(IScheduleRunRepository):
             for kept in reversed(self._store.schedule_runs.values())
             if kept.run.slug == slug and kept.run.origin is not Origin.MANUAL
         )
-
-    def _unblocked(self, job: Job, now: datetime) -> Job:
-        """The job, no longer blocked if the one before it has ended or is gone."""
-        if job.blocked_by is None:
-            return job
-        holder = self._store.jobs.get(job.blocked_by)
-        if holder is not None and not holder.state.is_final:
-            return job
-        return job.after(job.unblock(now), now)
 
     async def unfinished_jobs(self, slugs: Collection[str]) -> Mapping[str, Sequence[Job]]:
         found: dict[str, list[Job]] = {}

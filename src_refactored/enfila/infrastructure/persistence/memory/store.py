@@ -42,7 +42,7 @@ class Store:
     Attributes:
         numbers: one for each job that is added.
         retentions: the own rules of final jobs, as the transition to their end brought them.
-        records: the runs that transitions told of, per job, in the order in which they ended.
+        attempts: the runs that moves have ended, per job, in the order in which they ended.
         logs: the log lines per job, in the order in which they were written.
         queues: the names of the queues that have been used, and whether each is paused.
         schedule_runs: in the order in which they were made.
@@ -53,7 +53,7 @@ class Store:
     jobs: JobTable = field(default_factory=JobTable)
     keys: DeduplicationKeys = field(default_factory=DeduplicationKeys)
     retentions: dict[JobId, Retention | None] = field(default_factory=dict)
-    records: defaultdict[JobId, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
+    attempts: defaultdict[JobId, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     logs: defaultdict[JobId, list[LogLine]] = field(default_factory=lambda: defaultdict(list))
     queues: dict[str, bool] = field(default_factory=dict)
     workers: dict[WorkerId, WorkerInfo] = field(default_factory=dict)
@@ -66,17 +66,10 @@ class Store:
         job = self.jobs.get(job_id)
         return job if job is not None and (job.state, job.token) == (state, token) else None
 
-    def remove(self, jobs: Collection[Job], now: datetime) -> None:
-        """Removes jobs with all that belongs to them; what was blocked by them no longer is."""
+    def forget(self, jobs: Collection[Job]) -> None:
+        """Removes jobs with all that belongs to them."""
         for job in jobs:
             self.jobs.delete(job.id)
             self.retentions.pop(job.id, None)
-            self.records.pop(job.id, None)
+            self.attempts.pop(job.id, None)
             self.logs.pop(job.id, None)
-        for job in jobs:
-            self.unblock_followers(job.id, now)
-
-    def unblock_followers(self, job_id: JobId, now: datetime) -> None:
-        """Moves the jobs that were blocked by this one, which is final or gone."""
-        for follower in self.jobs.behind(job_id):
-            self.jobs.put(follower.after(follower.unblock(now), now))

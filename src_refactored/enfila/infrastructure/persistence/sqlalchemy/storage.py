@@ -12,10 +12,11 @@ from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import engine_url, shown
 from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.job_types.repository import SqlAlchemyJobTypes
+from enfila.infrastructure.persistence.sqlalchemy.jobs.free_keys import FreeKeys
 from enfila.infrastructure.persistence.sqlalchemy.jobs.repository import SqlAlchemyJobs
 from enfila.infrastructure.persistence.sqlalchemy.jobs.statements import JobStatements
-from enfila.infrastructure.persistence.sqlalchemy.jobs.tidying import Tidying
 from enfila.infrastructure.persistence.sqlalchemy.jobs.transactional import (
     SqlAlchemyTransactionalJobs,
 )
@@ -85,16 +86,17 @@ class SqlAlchemyStorage(Storage):
             schema, table_prefix, dialect.lock_for_migration, auto_migrate=auto_migrate
         )
         self._same_database = SameDatabase(self._url, dialect, self._upgrading)
-        self._tidying = Tidying(tables)
+        self._effects = effects = Effects(tables)
+        self._free_keys = FreeKeys(tables)
         self.access = access = Access(self._database, instants, self.open)
-        writes = dialect.make_job_writes(tables, instants)
-        self.job_statements = JobStatements(tables, instants, writes, dialect.insert)
+        writes = dialect.make_job_writes(tables, instants, effects)
+        self.job_statements = JobStatements(tables, instants, effects, writes, dialect.insert)
         self.jobs = SqlAlchemyJobs(access, self.job_statements, self)
-        self.queues = SqlAlchemyQueues(access, tables, dialect.insert)
+        self.queues = SqlAlchemyQueues(access, tables, effects.counters, dialect.insert)
         self.workers = SqlAlchemyWorkers(access, tables)
         self.job_types = SqlAlchemyJobTypes(access, tables, dialect.insert)
         self.schedule_runs = runs = SqlAlchemyScheduleRuns(
-            access, tables, dialect.insert, self.job_statements
+            access, tables, dialect.insert, effects, self.job_statements
         )
         self.schedules = SqlAlchemySchedules(access, tables, dialect.insert, runs)
         self.transactional_jobs = SqlAlchemyTransactionalJobs(
@@ -125,9 +127,9 @@ class SqlAlchemyStorage(Storage):
 
     async def tidy(self) -> None:
         """See `Storage.tidy`."""
-        await self.access.write(self._tidying.fold_counters)
+        await self.access.write(self._effects.counters.fold)
         await self.access.write(
-            lambda connection: self._tidying.drop_free_keys(
+            lambda connection: self._free_keys.drop(
                 connection, self.access.instants.read(connection)
             )
         )

@@ -9,14 +9,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from enfila.core.domain.job.attempt import AttemptOutcome
-from enfila.core.domain.job.options import options_from_text
 from enfila.core.domain.job_type import JobType, JobTypeInfo, RunStatistics
 from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
+from enfila.infrastructure.persistence.sqlalchemy.tables.job_types import (
+    NEWEST,
+    job_type_columns,
+    job_type_of,
+    job_type_values,
+)
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
-
-_NEWEST = ("queue", "options", "max_concurrency", "display_name", "description", "declared_at")
 
 
 class JobTypeStatements:
@@ -31,20 +33,25 @@ class JobTypeStatements:
 
     def declare(self, connection: sa.Connection, types: Sequence[JobType], now: datetime) -> None:
         """See `IJobTypeRepository.declare`."""
-        rows = [_row_of(each, now) for each in sorted(types, key=lambda each: each.name)]
+        rows = [job_type_values(each, now) for each in sorted(types, key=lambda each: each.name)]
         connection.execute(self._upsert, rows)
 
     def all(self, connection: sa.Connection) -> list[JobTypeInfo]:
         """See `IJobTypeRepository.all`."""
-        found = [_info_of(row) for row in connection.execute(sa.select(self._types))]
+        found = [
+            job_type_of(row)
+            for row in connection.execute(sa.select(*job_type_columns(self._types)))
+        ]
         # By code point, as everywhere: a server may sort by the rules of a language.
         return sorted(found, key=lambda each: each.name)
 
     def one(self, connection: sa.Connection, name: str) -> JobTypeInfo | None:
         """See `IJobTypeRepository.get`."""
         types = self._types
-        row = connection.execute(sa.select(types).where(types.c.name == name)).first()
-        return None if row is None else _info_of(row)
+        row = connection.execute(
+            sa.select(*job_type_columns(types)).where(types.c.name == name)
+        ).first()
+        return None if row is None else job_type_of(row)
 
     def set_enabled(self, connection: sa.Connection, name: str, *, enabled: bool) -> bool:
         """See `IJobTypeRepository.set_enabled`."""
@@ -78,7 +85,7 @@ class JobTypeStatements:
     def _upsert(self) -> sa.Executable:
         types = self._types
         insert = self._insert(types)
-        newest = {column: insert.excluded[column] for column in _NEWEST}
+        newest = {column: insert.excluded[column] for column in NEWEST}
         upsert: sa.Executable = insert.on_conflict_do_update(
             index_elements=[types.c.name], set_=newest
         )
@@ -106,34 +113,3 @@ class JobTypeStatements:
                 last_status=last(types.c.last_status, sa.bindparam("status", type_=sa.Text)),
             )
         )
-
-
-def _row_of(definition: JobType, now: datetime) -> dict[str, Any]:
-    return {
-        "name": definition.name,
-        "queue": definition.queue,
-        "options": definition.options.to_text(),
-        "max_concurrency": definition.max_concurrency,
-        "display_name": definition.display_name,
-        "description": definition.description,
-        "enabled": definition.enabled,
-        "declared_at": now,
-        "runs": 0,
-        "successes": 0,
-        "failures": 0,
-    }
-
-
-def _info_of(row: sa.Row[Any]) -> JobTypeInfo:
-    definition = JobType(
-        name=row.name,
-        queue=row.queue,
-        options=options_from_text(row.options),
-        max_concurrency=row.max_concurrency,
-        display_name=row.display_name,
-        description=row.description,
-        enabled=row.enabled,
-    )
-    status = None if row.last_status is None else AttemptOutcome(row.last_status)
-    statistics = RunStatistics(row.runs, row.successes, row.failures, row.last_run_at, status)
-    return JobTypeInfo(definition, row.declared_at, statistics)

@@ -15,8 +15,9 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
+from enfila.infrastructure.persistence.sqlalchemy.effects.dependencies import Dependencies
 from enfila.infrastructure.persistence.sqlalchemy.jobs.amending import Amending
-from enfila.infrastructure.persistence.sqlalchemy.jobs.row import job_columns, job_of
+from enfila.infrastructure.persistence.sqlalchemy.tables.jobs import job_columns, job_of
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 AddPlainly = Callable[[sa.Connection, Sequence[Job]], list[Job]]
@@ -33,11 +34,13 @@ class Deduplicating:
         self,
         tables: Tables,
         amending: Amending,
+        dependencies: Dependencies,
         add_plainly: AddPlainly,
         insert: UpsertingInsert,
     ) -> None:
         self._tables = tables
         self._amending = amending
+        self._dependencies = dependencies
         self._add_plainly = add_plainly
         self._insert = insert
 
@@ -87,7 +90,6 @@ class Deduplicating:
             case Decision.FOLLOW:
                 rule = job.options.deduplication
                 assert rule is not None  # noqa: S101 - only a job with a key comes here
-                self._mark_as_followed(connection, holder.id)
                 return self._take_key(connection, job.behind(holder.id), rule, now)
             case _:
                 assert_never(decision)
@@ -107,11 +109,6 @@ class Deduplicating:
     def _is_stored(self, connection: sa.Connection, job_id: JobId) -> bool:
         jobs = self._tables.jobs
         return connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id)) is not None
-
-    def _mark_as_followed(self, connection: sa.Connection, holder: JobId) -> None:
-        """Makes sure that whoever ends the holder looks for followers."""
-        jobs = self._tables.jobs
-        connection.execute(sa.update(jobs).where(jobs.c.id == holder).values(followed=True))
 
     def _lock_keys(self, connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> None:
         """Makes sure that each key has a row, and holds those rows until the commit."""
@@ -143,7 +140,10 @@ class Deduplicating:
         held = connection.execute(
             sa.select(*job_columns(jobs)).where(jobs.c.id == row.job_id).with_for_update()
         ).one_or_none()
-        return row.job_id, None if held is None else job_of(held), row.free_at
+        if held is None:
+            return row.job_id, None, row.free_at
+        [holder] = self._dependencies.completed(connection, [job_of(held)])
+        return row.job_id, holder, row.free_at
 
 
 def _state(job: Job | None) -> JobState | None:

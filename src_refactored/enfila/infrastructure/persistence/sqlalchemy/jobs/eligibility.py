@@ -7,22 +7,12 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from enfila.core.domain.job.state import JobState
+from enfila.infrastructure.persistence.sqlalchemy.tables.states import DELAYED, WAITING
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 FROM_QUEUE: Final = sa.bindparam("from_queue", type_=sa.Text)
 LIMIT: Final = sa.bindparam("limit", type_=sa.Integer)
 
-
-def literal(state: JobState) -> sa.ColumnElement[str]:
-    """The state as text and not as a parameter, so that the planner may use its partial index."""
-    return sa.literal_column(f"'{state.value}'", sa.Text)
-
-
-ACTIVE: Final = literal(JobState.ACTIVE)
-WAITING: Final = literal(JobState.WAITING)
-DELAYED: Final = literal(JobState.DELAYED)
-BLOCKED: Final = literal(JobState.BLOCKED)
 
 # How many due jobs one claim weighs against each other. Promotion puts the due ones in line all
 # the time; the limit only keeps a claim cheap when very many come due at the same moment.

@@ -13,13 +13,9 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
-from enfila.infrastructure.persistence.sqlalchemy.jobs.eligibility import ACTIVE, DELAYED
-from enfila.infrastructure.persistence.sqlalchemy.jobs.row import (
-    attempt_columns,
-    attempt_of,
-    job_columns,
-    job_of,
-)
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
+from enfila.infrastructure.persistence.sqlalchemy.tables.jobs import job_columns, job_of
+from enfila.infrastructure.persistence.sqlalchemy.tables.states import ACTIVE, DELAYED
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 # So many ids in one statement stay far below every driver's limit of parameters.
@@ -29,8 +25,10 @@ _IDS_AT_ONCE = 1_000
 class Reading:
     """The questions of `IJobReader` as functions of a connection."""
 
-    def __init__(self, tables: Tables, instants: Instants) -> None:
+    def __init__(self, tables: Tables, instants: Instants, effects: Effects) -> None:
         self._tables = tables
+        self._attempts = effects.attempts
+        self._dependencies = effects.dependencies
         self._instants = instants
 
     def get(self, connection: sa.Connection, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
@@ -40,7 +38,8 @@ class Reading:
         for start in range(0, len(job_ids), _IDS_AT_ONCE):
             some = job_ids[start : start + _IDS_AT_ONCE]
             rows = connection.execute(sa.select(*job_columns(jobs)).where(jobs.c.id.in_(some)))
-            found |= {row[0]: job_of(row) for row in rows}
+            read = self._dependencies.completed(connection, [job_of(row) for row in rows])
+            found |= {job.id: job for job in read}
         return found
 
     def find(
@@ -63,7 +62,7 @@ class Reading:
             .limit(limit)
             .offset(offset)
         )
-        return [job_of(row) for row in rows]
+        return self._dependencies.completed(connection, [job_of(row) for row in rows])
 
     def overdue(
         self, connection: sa.Connection, queue: str, kind: Overdue, limit: int
@@ -96,17 +95,11 @@ class Reading:
             .limit(limit),
             self._instants.parameters(),
         )
-        return [job_of(row) for row in rows]
+        return self._dependencies.completed(connection, [job_of(row) for row in rows])
 
     def attempts(self, connection: sa.Connection, job_id: JobId) -> list[Attempt]:
         """See `IJobReader.attempts`."""
-        attempts = self._tables.attempts
-        rows = connection.execute(
-            sa.select(*attempt_columns(self._tables))
-            .where(attempts.c.job_id == job_id)
-            .order_by(attempts.c.token)
-        )
-        runs = [attempt_of(row) for row in rows]
+        runs = self._attempts.read(connection, job_id)
         job = self.get(connection, [job_id]).get(job_id)
         last = None if job is None else job.unrecorded_run
         return runs if last is None else [*runs, last]

@@ -13,8 +13,8 @@ from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import FINAL, JobState
 from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
-from enfila.infrastructure.persistence.sqlalchemy.jobs.eligibility import ACTIVE, literal
 from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
+from enfila.infrastructure.persistence.sqlalchemy.tables.states import ACTIVE, literal
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 

@@ -11,6 +11,7 @@ from enfila.core.domain.job.job import Job
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.jobs.amending import Amending
 from enfila.infrastructure.persistence.sqlalchemy.jobs.deduplicating import Deduplicating
 from enfila.infrastructure.persistence.sqlalchemy.jobs.logs import JobLogs
@@ -29,18 +30,26 @@ class JobStatements:
     """
 
     def __init__(
-        self, tables: Tables, instants: Instants, writes: JobWrites, insert: UpsertingInsert
+        self,
+        tables: Tables,
+        instants: Instants,
+        effects: Effects,
+        writes: JobWrites,
+        insert: UpsertingInsert,
     ) -> None:
         self._instants = instants
+        self._dependencies = effects.dependencies
         self._queues = tables.queues
         self._insert = insert
         self._known_queues: set[str] = set()
         self.writes = writes
-        self.reading = Reading(tables, instants)
+        self.reading = Reading(tables, instants, effects)
         self.amending = Amending(tables)
         self.removing = Removing(tables, instants, writes)
         self.logs = JobLogs(tables)
-        self._deduplicating = Deduplicating(tables, self.amending, writes.add_on, insert)
+        self._deduplicating = Deduplicating(
+            tables, self.amending, self._dependencies, self._add_plainly, insert
+        )
 
     def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
         """Adds jobs in a transaction that is under way, as `IJobRepository.add` says."""
@@ -48,7 +57,17 @@ class JobStatements:
             return []
         if are_plain(jobs):
             return [Added(job) for job in self.writes.add_on(connection, jobs)]
-        return self._deduplicating.add(connection, jobs, self._instants.read(connection))
+        now = self._instants.read(connection)
+        ready = self._dependencies.checked(connection, jobs, now)
+        if any(job.options.deduplication is not None for job in ready):
+            return self._deduplicating.add(connection, ready, now)
+        return [Added(job) for job in self._add_plainly(connection, ready)]
+
+    def _add_plainly(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
+        """Adds jobs that no key decides about, and what they wait for."""
+        added = self.writes.add_on(connection, jobs)
+        self._dependencies.add(connection, added)
+        return added
 
     async def register_queues(self, access: Access, queues: set[str]) -> None:
         """Notes queues that this process has not added to before, so that they can be listed."""
@@ -64,5 +83,5 @@ class JobStatements:
 
 
 def are_plain(jobs: Sequence[Job]) -> bool:
-    """Whether no key decides about them."""
-    return all(job.options.deduplication is None for job in jobs)
+    """Whether nothing but their rows decides about them: no key, and no other job."""
+    return all(job.options.deduplication is None and not job.depends_on for job in jobs)

@@ -11,6 +11,7 @@ from enfila.core.application.ports.queue_repository import IQueueRepository
 from enfila.core.domain.queue import QueueCounts
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
+from enfila.infrastructure.persistence.sqlalchemy.effects.counters import Counters
 from enfila.infrastructure.persistence.sqlalchemy.queues.statements import QueueStatements
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
@@ -18,9 +19,11 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 class SqlAlchemyQueues(IQueueRepository):
     """Looks at queues, and pauses them."""
 
-    def __init__(self, access: Access, tables: Tables, insert: UpsertingInsert) -> None:
+    def __init__(
+        self, access: Access, tables: Tables, counters: Counters, insert: UpsertingInsert
+    ) -> None:
         self._access = access
-        self._statements = QueueStatements(tables, access.instants, insert)
+        self._statements = QueueStatements(tables, access.instants, counters, insert)
 
     async def names(self) -> Sequence[str]:
         """See `IQueueRepository.names`."""

@@ -8,21 +8,24 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from enfila.core.domain.duration import ZERO
-from enfila.core.domain.job.state import JobState
 from enfila.core.domain.queue import QueueCounts
 from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
-from enfila.infrastructure.persistence.sqlalchemy.jobs.eligibility import DELAYED
+from enfila.infrastructure.persistence.sqlalchemy.effects.counters import Counters
+from enfila.infrastructure.persistence.sqlalchemy.tables.states import DELAYED
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class QueueStatements:
     """What must hold for each stands in `IQueueRepository`."""
 
-    def __init__(self, tables: Tables, instants: Instants, insert: UpsertingInsert) -> None:
+    def __init__(
+        self, tables: Tables, instants: Instants, counters: Counters, insert: UpsertingInsert
+    ) -> None:
         self._tables = tables
         self._instants = instants
         self._queues = tables.queues
+        self._counters = counters
         self._insert = insert
 
     def register(self, connection: sa.Connection, names: Sequence[str]) -> None:
@@ -67,13 +70,7 @@ class QueueStatements:
 
     def counts(self, connection: sa.Connection, queue: str) -> QueueCounts:
         """See `IQueueRepository.counts`."""
-        changes = self._tables.counter_changes
-        rows = connection.execute(
-            sa.select(changes.c.state, sa.func.sum(changes.c.change))
-            .where(changes.c.queue == queue)
-            .group_by(changes.c.state)
-        )
-        return QueueCounts.of({JobState(state): int(count) for state, count in rows})
+        return QueueCounts.of(self._counters.read(connection, queue))
 
     def until_next_due(self, connection: sa.Connection, queue: str) -> timedelta | None:
         """See `IQueueRepository.until_next_due`."""
@@ -89,14 +86,5 @@ class QueueStatements:
 
     def names(self, connection: sa.Connection) -> list[str]:
         """See `IQueueRepository.names`."""
-        changes, queues = self._tables.counter_changes, self._tables.queues
-        return sorted(
-            connection.scalars(
-                sa.union(
-                    sa.select(changes.c.queue)
-                    .group_by(changes.c.queue)
-                    .having(sa.func.sum(changes.c.change) > 0),
-                    sa.select(queues.c.name),
-                )
-            )
-        )
+        used = sa.union(self._counters.queues_with_jobs(), sa.select(self._queues.c.name))
+        return sorted(connection.scalars(used))

@@ -14,6 +14,7 @@ from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import ScheduleState
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.jobs.statements import JobStatements
 from enfila.infrastructure.persistence.sqlalchemy.schedules.run_statements import (
     ScheduleRunStatements,
@@ -26,12 +27,17 @@ class SqlAlchemyScheduleRuns(IScheduleRunRepository):
     """Knows the runs of schedules."""
 
     def __init__(
-        self, access: Access, tables: Tables, insert: UpsertingInsert, jobs: JobStatements
+        self,
+        access: Access,
+        tables: Tables,
+        insert: UpsertingInsert,
+        effects: Effects,
+        jobs: JobStatements,
     ) -> None:
         self._access = access
         self._jobs = jobs
         self._schedules = ScheduleStatements(tables, insert)
-        self._statements = ScheduleRunStatements(tables, insert, jobs.add)
+        self._statements = ScheduleRunStatements(tables, insert, effects, jobs.add)
 
     async def add(self, slug: str, runs: Sequence[NewRun]) -> list[bool] | None:
         """See `IScheduleRunRepository.add`."""

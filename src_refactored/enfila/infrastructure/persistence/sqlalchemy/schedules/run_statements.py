@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,9 +14,14 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.schedule.run import NewRun, RunId, ScheduleRun
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
-from enfila.infrastructure.persistence.sqlalchemy.jobs.row import job_columns, job_of
-from enfila.infrastructure.persistence.sqlalchemy.schedules.row import run_columns, run_of, run_row
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.schedules.statements import AT_ONCE
+from enfila.infrastructure.persistence.sqlalchemy.tables.jobs import job_columns, job_of
+from enfila.infrastructure.persistence.sqlalchemy.tables.schedules import (
+    new_run_values,
+    run_columns,
+    run_of,
+)
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 _Identity = tuple[str, datetime, str, JobId | None]
@@ -32,11 +37,14 @@ class ScheduleRunStatements:
         add_jobs: adds jobs in a transaction that is under way, as `IJobRepository.add` says.
     """
 
-    def __init__(self, tables: Tables, insert: UpsertingInsert, add_jobs: AddJobs) -> None:
+    def __init__(
+        self, tables: Tables, insert: UpsertingInsert, effects: Effects, add_jobs: AddJobs
+    ) -> None:
         self._runs = tables.schedule_runs
         self._jobs = tables.jobs
         self._insert = insert
         self._add_jobs = add_jobs
+        self._dependencies = effects.dependencies
 
     # ── making ───────────────────────────────────────────────────────────────────────────────
 
@@ -44,7 +52,7 @@ class ScheduleRunStatements:
         self, connection: sa.Connection, runs: Sequence[tuple[str, NewRun]], now: datetime
     ) -> list[bool]:
         """Stores runs of schedules that are held, and their jobs; per run whether it was new."""
-        rows = [run_row(slug, run, now) for slug, run in runs]
+        rows = [new_run_values(slug, run, now) for slug, run in runs]
         numbers = self._add_rows(connection, rows)
         ids = [numbers.get(_identity(row)) for row in rows]
         jobs = [
@@ -52,7 +60,7 @@ class ScheduleRunStatements:
             for number, (_, run) in zip(ids, runs, strict=True)
             if number is not None and run.job is not None
         ]
-        self._add_their_jobs(connection, jobs, now)
+        self._add_their_jobs(connection, jobs)
         return [number is not None for number in ids]
 
     def _add_rows(
@@ -70,42 +78,11 @@ class ScheduleRunStatements:
         )
         return {_identity(row): row["id"] for row in map(dict, added.mappings())}
 
-    def _add_their_jobs(
-        self, connection: sa.Connection, jobs: Sequence[tuple[RunId, Job]], now: datetime
-    ) -> None:
-        given = [job for _, job in jobs]
-        running = self._running_holders(connection, given)
-        ready = [
-            job if job.blocked_by is None or job.blocked_by in running else _unblocked(job, now)
-            for job in given
-        ]
-        added = self._add_jobs(connection, ready) if ready else []
-        self._mark_as_followed(connection, {job.blocked_by for job in ready if job.blocked_by})
+    def _add_their_jobs(self, connection: sa.Connection, jobs: Sequence[tuple[RunId, Job]]) -> None:
+        added = self._add_jobs(connection, [job for _, job in jobs])
         for (number, job), answer in zip(jobs, added, strict=True):
             if answer.job.id != job.id:
                 self._set_job(connection, number, answer.job.id)
-
-    def _running_holders(self, connection: sa.Connection, jobs: Sequence[Job]) -> set[JobId]:
-        """Those that others shall wait for and that have not ended; they are held until then."""
-        holders = {job.blocked_by for job in jobs if job.blocked_by is not None}
-        if not holders:
-            return set()
-        stored = self._jobs
-        rows = connection.execute(
-            sa.select(stored.c.id)
-            .where(stored.c.id.in_(sorted(holders)), stored.c.finished_at.is_(None))
-            .order_by(stored.c.id)
-            .with_for_update()
-        )
-        return set(rows.scalars()) | (holders & {job.id for job in jobs})
-
-    def _mark_as_followed(self, connection: sa.Connection, holders: Collection[JobId]) -> None:
-        """Makes sure that whoever ends a holder looks for followers."""
-        if holders:
-            stored = self._jobs
-            connection.execute(
-                sa.update(stored).where(stored.c.id.in_(sorted(holders))).values(followed=True)
-            )
 
     def _set_job(self, connection: sa.Connection, number: RunId, job_id: JobId) -> None:
         """The run is another job's: that one holds its deduplication key."""
@@ -131,8 +108,10 @@ class ScheduleRunStatements:
                 )
                 .order_by(runs.c.id)
             )
-            for slug, *job in rows:
-                found.setdefault(slug, []).append(job_of(job))
+            read = [(slug, job_of(job)) for slug, *job in rows]
+            jobs_read = self._dependencies.completed(connection, [job for _, job in read])
+            for (slug, _), job in zip(read, jobs_read, strict=True):
+                found.setdefault(slug, []).append(job)
         return found
 
     def ended(self, connection: sa.Connection, after: RunId | None, limit: int) -> EndedRuns:
@@ -203,10 +182,6 @@ class ScheduleRunStatements:
             .limit(limit)
         )
         return connection.execute(sa.delete(runs).where(runs.c.id.in_(old))).rowcount
-
-
-def _unblocked(job: Job, now: datetime) -> Job:
-    return job.after(job.unblock(now), now)
 
 
 def _identity(row: Mapping[str, Any]) -> _Identity:

@@ -12,7 +12,10 @@ from enfila.core.application.ports.schedule_repository import DueSchedules, Sche
 from enfila.core.domain.errors import ScheduleExists
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
-from enfila.infrastructure.persistence.sqlalchemy.schedules.row import schedule_of, schedule_row
+from enfila.infrastructure.persistence.sqlalchemy.tables.schedules import (
+    SCHEDULE,
+    schedule_values,
+)
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 # So many values in one statement stay far below every driver's limit of parameters.
@@ -29,12 +32,13 @@ class ScheduleStatements:
     def __init__(self, tables: Tables, insert: UpsertingInsert) -> None:
         self._schedules = tables.schedules
         self._insert = insert
+        self._columns = SCHEDULE.of(tables.schedules)
 
     def insert(self, connection: sa.Connection, schedule: Schedule) -> None:
         """See `IScheduleRepository.insert`."""
         inserted = connection.execute(
             self._insert(self._schedules)
-            .values(schedule_row(schedule))
+            .values(schedule_values(schedule))
             .on_conflict_do_nothing()
             .returning(self._schedules.c.slug)
         )
@@ -44,8 +48,8 @@ class ScheduleStatements:
     def one(self, connection: sa.Connection, slug: str) -> Schedule | None:
         """See `IScheduleRepository.get`."""
         schedules = self._schedules
-        row = connection.execute(sa.select(schedules).where(schedules.c.slug == slug)).first()
-        return None if row is None else schedule_of(row)
+        row = connection.execute(sa.select(*self._columns).where(schedules.c.slug == slug)).first()
+        return None if row is None else SCHEDULE.entity(row)
 
     def find(
         self,
@@ -56,7 +60,7 @@ class ScheduleStatements:
     ) -> list[Schedule]:
         """See `IScheduleRepository.find`."""
         schedules = self._schedules
-        chosen = sa.select(schedules).order_by(schedules.c.slug).limit(limit)
+        chosen = sa.select(*self._columns).order_by(schedules.c.slug).limit(limit)
         for column, value in (
             (schedules.c.owner, wanted.owner),
             (schedules.c.category, wanted.category),
@@ -67,19 +71,19 @@ class ScheduleStatements:
                 chosen = chosen.where(column == str(value))
         if after is not None:
             chosen = chosen.where(schedules.c.slug > after)
-        return [schedule_of(row) for row in connection.execute(chosen)]
+        return [SCHEDULE.entity(row) for row in connection.execute(chosen)]
 
     def due(self, connection: sa.Connection, limit: int, now: datetime) -> DueSchedules:
         """See `IScheduleRepository.due`."""
         schedules = self._schedules
         rows = connection.execute(
-            sa.select(schedules)
+            sa.select(*self._columns)
             .where(schedules.c.wake_at <= now)
             .order_by(schedules.c.wake_at, schedules.c.slug)
             .limit(limit + 1)
         ).all()
         wake_at = None if len(rows) > limit else self._next_wake_at(connection, now)
-        return DueSchedules(now, [schedule_of(row) for row in rows[:limit]], wake_at)
+        return DueSchedules(now, [SCHEDULE.entity(row) for row in rows[:limit]], wake_at)
 
     def _next_wake_at(self, connection: sa.Connection, now: datetime) -> datetime | None:
         schedules = self._schedules
@@ -96,12 +100,12 @@ class ScheduleStatements:
         found: dict[str, Schedule] = {}
         for start in range(0, len(wanted), AT_ONCE):
             rows = connection.execute(
-                sa.select(schedules)
+                sa.select(*self._columns)
                 .where(schedules.c.slug.in_(wanted[start : start + AT_ONCE]))
                 .order_by(schedules.c.slug)
                 .with_for_update()
             )
-            found |= {row.slug: schedule_of(row) for row in rows}
+            found |= {each.slug: each for each in map(SCHEDULE.entity, rows)}
         return found
 
     def write(self, connection: sa.Connection, schedules: Collection[Schedule]) -> None:
@@ -109,7 +113,7 @@ class ScheduleStatements:
         if not schedules:
             return
         table = self._schedules
-        rows = [_without_slug(schedule_row(each)) for each in schedules]
+        rows = [_without_slug(schedule_values(each)) for each in schedules]
         connection.execute(
             sa.update(table)
             .where(table.c.slug == sa.bindparam("of_slug"))

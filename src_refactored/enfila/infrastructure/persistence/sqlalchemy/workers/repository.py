@@ -11,10 +11,7 @@ from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
-from enfila.infrastructure.persistence.sqlalchemy.tables.workers import (
-    worker_columns,
-    worker_values,
-)
+from enfila.infrastructure.persistence.sqlalchemy.tables.workers import WORKER, heartbeat_values
 
 
 class SqlAlchemyWorkers(IWorkerRepository):
@@ -30,7 +27,7 @@ class SqlAlchemyWorkers(IWorkerRepository):
 
         def heartbeat(connection: sa.Connection) -> None:
             now = self._access.instants.read(connection)
-            values = worker_values(worker, now)
+            values = heartbeat_values(worker, now)
             changed = connection.execute(
                 sa.update(workers).where(workers.c.id == worker.worker_id).values(values)
             )
@@ -49,11 +46,11 @@ class SqlAlchemyWorkers(IWorkerRepository):
     async def all(self, queue: str | None = None) -> list[WorkerInfo]:
         """See `IWorkerRepository.all`."""
         workers = self._workers
-        chosen = sa.select(*worker_columns(workers)).order_by(workers.c.started_at, workers.c.id)
+        chosen = sa.select(*WORKER.of(workers)).order_by(workers.c.started_at, workers.c.id)
         if queue is not None:
             chosen = chosen.where(workers.c.queue == queue)
         return await self._access.read(
-            lambda connection: [WorkerInfo(*row) for row in connection.execute(chosen)]
+            lambda connection: [WORKER.entity(row) for row in connection.execute(chosen)]
         )
 
     async def forget_silent(self, silent_for: timedelta) -> int:

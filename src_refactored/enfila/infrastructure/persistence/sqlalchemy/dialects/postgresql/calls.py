@@ -1,4 +1,4 @@
-"""The hot statements on PostgreSQL, each with its parameters and what its rows mean."""
+"""The hot statements, each with its parameters and what its rows mean."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement im
     Row,
     StatementCall,
 )
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql import (
-    additions,
-    moves,
-    statements,
-)
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql import moves, new_jobs
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.record_set import (
     rows_parameter,
 )
-from enfila.infrastructure.persistence.sqlalchemy.jobs.row import claimed_job_of
-from enfila.infrastructure.persistence.sqlalchemy.jobs.uniform import are_alike
-from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.statements import Statements
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import (
+    EffectKinds,
+    Effects,
+    kinds_of,
+)
+from enfila.infrastructure.persistence.sqlalchemy.tables import moves as move_row
+from enfila.infrastructure.persistence.sqlalchemy.tables.jobs import are_uniform, claimed_jobs
 
 _Places = dict[JobId, tuple[int, datetime]]
 """Position and creation of stored jobs."""
@@ -48,16 +49,18 @@ class PostgresJobCalls:
     most_added: ClassVar[int] = 2_000
     """How many jobs one statement may add."""
 
-    def __init__(self, tables: Tables, instants: Instants) -> None:
-        self._tables = tables
+    def __init__(self, statements: Statements, instants: Instants, effects: Effects) -> None:
+        self._statements = statements
         self._instants = instants
+        self._effects = effects
+        self._apply: dict[tuple[EffectKinds, bool], PreparedStatement] = {}
 
     def add(self, jobs: Sequence[Job], notice: Notice | None = None) -> StatementCall[list[Job]]:
         """Adds jobs; sends the notice with its commit."""
-        if are_alike(jobs):
-            statement, parameters = self._add_alike, additions.alike_additions(jobs)
+        if are_uniform(jobs):
+            statement, parameters = self._add_uniform, new_jobs.uniform_records(jobs)
         else:
-            statement, parameters = self._add, additions.additions(jobs)
+            statement, parameters = self._add, new_jobs.records(jobs)
 
         def read(rows: Sequence[Row]) -> list[Job] | StatementCall[list[Job]]:
             if notice is not None and rows:
@@ -93,7 +96,7 @@ class PostgresJobCalls:
 
         def read(rows: Sequence[Row]) -> list[Job]:
             with no_collection():
-                claimed = [claimed_job_of(row, claim) for row in rows]
+                claimed = claimed_jobs(rows, claim)
             # RETURNING promises no order.
             claimed.sort(key=_order)
             return claimed
@@ -101,24 +104,20 @@ class PostgresJobCalls:
         statement = self._claim if claim.names is None else self._claim_by_name
         return StatementCall(statement, parameters, read)
 
-    def apply(self, transitions: Sequence[Transition]) -> StatementCall[list[datetime | None]]:
-        """See `IJobRepository.apply`; leaves a job that others wait for as it is."""
-        if moves.are_alike(transitions):
-            return self._move(self._apply_alike, moves.alike_moves(transitions), transitions)
-        return self._move(self._apply, moves.moves(transitions), transitions)
-
-    def apply_with_followers(
-        self, transitions: Sequence[Transition]
+    def apply(
+        self, transitions: Sequence[Transition], *, with_dependents: bool = False
     ) -> StatementCall[list[datetime | None]]:
-        """As `apply`, for jobs that others wait for too, which are then to be unblocked."""
-        return self._move(self._apply_with_followers, moves.moves(transitions), transitions)
+        """See `IJobRepository.apply`.
 
-    def _move(
-        self,
-        statement: PreparedStatement,
-        parameters: dict[str, Any],
-        transitions: Sequence[Transition],
-    ) -> StatementCall[list[datetime | None]]:
+        Leaves a job that others depend on as it is when it would end, unless `with_dependents`.
+        """
+        kinds = kinds_of(transitions)
+        if kinds or with_dependents or not move_row.are_uniform(transitions):
+            statement = self._statement_for(kinds, with_dependents=with_dependents)
+            parameters = moves.records(transitions, self._effects)
+        else:
+            statement, parameters = self._apply_uniform, moves.uniform_records(transitions)
+
         def read(rows: Sequence[Row]) -> list[datetime | None]:
             # By job and token: an old run may stand beside a newer one.
             written = {(row[0], row[1]): row[2] for row in rows}
@@ -149,45 +148,41 @@ class PostgresJobCalls:
 
     # ── the statements ───────────────────────────────────────────────────────────────────────
 
-    @cached_property
-    def _add(self) -> PreparedStatement:
-        return PreparedStatement(statements.add_jobs(self._tables, self._instants))
+    def _statement_for(self, kinds: EffectKinds, *, with_dependents: bool) -> PreparedStatement:
+        """The statement for moves that carry effects of these kinds."""
+        statement = self._apply.get((kinds, with_dependents))
+        if statement is None:
+            built = self._statements.apply(kinds, with_dependents=with_dependents)
+            statement = self._apply[kinds, with_dependents] = PreparedStatement(built)
+        return statement
 
     @cached_property
-    def _add_alike(self) -> PreparedStatement:
-        return PreparedStatement(statements.add_alike(self._tables, self._instants))
+    def _add(self) -> PreparedStatement:
+        return PreparedStatement(self._statements.add())
+
+    @cached_property
+    def _add_uniform(self) -> PreparedStatement:
+        return PreparedStatement(self._statements.add_uniform())
 
     @cached_property
     def _find_places(self) -> PreparedStatement:
-        return PreparedStatement(statements.find_places(self._tables))
+        return PreparedStatement(self._statements.find_places())
 
     @cached_property
     def _claim(self) -> PreparedStatement:
-        return PreparedStatement(statements.claim_jobs(self._tables, self._instants, by_name=False))
+        return PreparedStatement(self._statements.claim(by_name=False))
 
     @cached_property
     def _claim_by_name(self) -> PreparedStatement:
-        return PreparedStatement(statements.claim_jobs(self._tables, self._instants, by_name=True))
+        return PreparedStatement(self._statements.claim(by_name=True))
 
     @cached_property
-    def _apply(self) -> PreparedStatement:
-        return PreparedStatement(
-            statements.apply_transitions(self._tables, self._instants, with_followers=False)
-        )
-
-    @cached_property
-    def _apply_alike(self) -> PreparedStatement:
-        return PreparedStatement(statements.apply_alike(self._tables, self._instants))
-
-    @cached_property
-    def _apply_with_followers(self) -> PreparedStatement:
-        return PreparedStatement(
-            statements.apply_transitions(self._tables, self._instants, with_followers=True)
-        )
+    def _apply_uniform(self) -> PreparedStatement:
+        return PreparedStatement(self._statements.apply_uniform())
 
     @cached_property
     def _extend(self) -> PreparedStatement:
-        return PreparedStatement(statements.extend_locks(self._tables, self._instants))
+        return PreparedStatement(self._statements.extend_locks())
 
 
 def _places(rows: Sequence[Row]) -> _Places:

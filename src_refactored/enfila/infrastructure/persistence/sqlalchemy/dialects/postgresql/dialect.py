@@ -20,6 +20,7 @@ from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.wake_up im
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.writes import (
     PostgresJobWrites,
 )
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
@@ -43,9 +44,9 @@ class PostgresDialect(Dialect):
         del synchronous  # a setting of the server's
         return ServerDatabase(url, pool_size=pool_size)
 
-    def make_job_writes(self, tables: Tables, instants: Instants) -> JobWrites:
+    def make_job_writes(self, tables: Tables, instants: Instants, effects: Effects) -> JobWrites:
         """See `Dialect.make_job_writes`."""
-        return PostgresJobWrites(tables, instants)
+        return PostgresJobWrites(tables, instants, effects)
 
     def make_wake_up(self, url: URL, installation: str, *, notify: bool) -> WakeUp:
         """See `Dialect.make_wake_up`."""

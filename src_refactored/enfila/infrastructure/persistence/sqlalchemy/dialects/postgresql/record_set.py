@@ -1,4 +1,4 @@
-"""A list of records as a table inside a statement."""
+"""Many records as the parameters of one statement."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
 
-def record_set(name: str, /, **columns: Any) -> sa.TableValuedAlias:
+
+def record_set(name: str, /, columns: Mapping[str, Any]) -> sa.TableValuedAlias:
     """The parameter `rows`, JSON text of a list of objects, as a table with these columns.
 
     One text parameter is cheaper to send than an array for each column, and keeps its order.
@@ -19,12 +21,12 @@ def record_set(name: str, /, **columns: Any) -> sa.TableValuedAlias:
     rows = sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON)
     return (
         sa.func.json_to_recordset(rows)
-        .table_valued(*(sa.column(column, kind) for column, kind in columns.items()))
+        .table_valued(*(sa.column(column, _plain(kind)) for column, kind in columns.items()))
         .render_derived(name=name, with_types=True)
     )
 
 
-def alike(name: str, columns: Mapping[str, Any], *, apart: Collection[str]) -> sa.FromClause:
+def uniform_set(name: str, columns: Mapping[str, Any], *, apart: Collection[str]) -> sa.FromClause:
     """Records that differ in a few columns only, as a table inside a statement.
 
     There is a parameter for every column: a list for those in `apart`, one value for each of the
@@ -38,21 +40,26 @@ def alike(name: str, columns: Mapping[str, Any], *, apart: Collection[str]) -> s
         .render_derived(name=f"each_{name}")
     )
     shared = [
-        sa.cast(sa.bindparam(_named(column)), kind).label(column)
+        sa.cast(sa.bindparam(_named(column)), _plain(kind)).label(column)
         for column, kind in columns.items()
         if column not in apart
     ]
     return sa.select(*each.c, *shared).subquery(name)
 
 
-def alike_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of `alike`: lists and values by their columns."""
+def uniform_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of `uniform_set`: lists and values by their columns."""
     return {_named(column): value for column, value in values.items()}
 
 
 def _named(column: str) -> str:
     # Not as the column: SQLAlchemy would write a parameter of that name into the updated row.
     return f"new_{column}"
+
+
+def _plain(kind: Any) -> Any:
+    """The server's own type: a value in a record is not converted by us."""
+    return postgresql.TIMESTAMP(timezone=True) if kind is Instant else kind
 
 
 def few(record: Any) -> sa.ColumnElement[bool]:

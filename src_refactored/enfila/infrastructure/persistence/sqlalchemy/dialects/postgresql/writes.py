@@ -23,11 +23,12 @@ from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import followed_up
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql import statements
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.calls import PostgresJobCalls
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.record_set import (
     rows_parameter,
 )
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.statements import Statements
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.jobs.logs import JobLogs
 from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
@@ -36,11 +37,12 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 class PostgresJobWrites(JobWrites):
     """One statement where one is enough, and what takes more."""
 
-    def __init__(self, tables: Tables, instants: Instants) -> None:
-        self._tables = tables
+    def __init__(self, tables: Tables, instants: Instants, effects: Effects) -> None:
         self._instants = instants
+        self._effects = effects
         self._logs = JobLogs(tables)
-        self._calls = PostgresJobCalls(tables, instants)
+        self._statements = Statements(tables, instants, effects)
+        self._calls = PostgresJobCalls(self._statements, instants, effects)
 
     async def add(self, access: Access, jobs: Sequence[Job], notice: Notice | None) -> list[Job]:
         """See `JobWrites.add`."""
@@ -76,45 +78,52 @@ class PostgresJobWrites(JobWrites):
     ) -> list[datetime | None]:
         """See `JobWrites.apply`.
 
-        A job that others wait for is left alone by the first statement, as if it were stale.
+        A job that others depend on is left alone by the first statement, as if it were stale.
         """
         written = await access.execute(self._calls.apply(transitions))
         left = [
             index
             for index, transition in enumerate(transitions)
-            if written[index] is None and transition.target.is_final
+            if (written[index] is None and transition.target.is_final)
         ]
         if left:
-            ends = [transitions[index] for index in left]
-            try:
-                answers = await access.write(lambda connection: self._end(connection, ends))
-            except RepositoryUnavailable as error:
-                # The others are written, and would be stale when all are tried again.
-                raise RepositoryUnavailable(error.target, error.reason, uncertain=True) from error
-            for index, answer in zip(left, answers, strict=True):
-                written[index] = answer
+            await self._end(access, transitions, left, written)
         return written
 
-    def _end(
+    async def _end(
+        self,
+        access: Access,
+        transitions: Sequence[Transition],
+        left: Sequence[int],
+        written: list[datetime | None],
+    ) -> None:
+        """Ends those of the jobs that others depend on, and releases these."""
+        ends = [transitions[index] for index in left]
+        try:
+            answers = await access.write(lambda connection: self._end_on(connection, ends))
+        except RepositoryUnavailable as error:
+            # The others are written, and would be stale when all are tried again.
+            raise RepositoryUnavailable(error.target, error.reason, uncertain=True) from error
+        for index, answer in zip(left, answers, strict=True):
+            written[index] = answer
+
+    def _end_on(
         self, connection: sa.Connection, transitions: Sequence[Transition]
     ) -> list[datetime | None]:
-        """Ends jobs that others may wait for, and unblocks those."""
-        written = self._calls.apply_with_followers(transitions).on(connection)
-        self._unblock(
-            connection,
-            [
-                transition.job_id
-                for transition, instant in zip(transitions, written, strict=True)
-                if instant is not None
-            ],
-        )
+        written = self._calls.apply(transitions, with_dependents=True).on(connection)
+        applied = [
+            transition
+            for transition, instant in zip(transitions, written, strict=True)
+            if instant is not None
+        ]
+        self._release(connection, [transition.job_id for transition in applied])
         return written
 
-    def _unblock(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
+    def _release(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
+        """Meets the dependencies on jobs that have ended or are gone."""
         if ended:
-            connection.execute(
-                self._unblock_followers, {"ended": list(ended), **self._instants.parameters()}
-            )
+            parameters = {"ended": list(ended), **self._instants.parameters()}
+            connection.execute(self._release_dependents, parameters)
 
     async def extend(
         self, access: Access, locks: Sequence[Lock], duration: timedelta
@@ -144,18 +153,18 @@ class PostgresJobWrites(JobWrites):
 
     def remove_on(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
         """See `JobWrites.remove_on`."""
-        statement = statements.remove_jobs(self._tables, jobs)
-        removed = list(connection.scalars(statement, self._instants.parameters()))
-        self._unblock(connection, removed)
-        return removed
+        statement = self._statements.remove(jobs)
+        removed = connection.execute(statement, self._instants.parameters()).all()
+        self._release(connection, [row[0] for row in removed if row[1]])
+        return [row[0] for row in removed]
 
     @cached_property
-    def _unblock_followers(self) -> sa.Select[Any]:
-        return statements.unblock_followers(self._tables, self._instants)
+    def _release_dependents(self) -> sa.Select[Any]:
+        return self._statements.release()
 
     @cached_property
     def _progress(self) -> sa.UpdateBase:
-        return statements.store_progress(self._tables)
+        return self._statements.store_progress()
 
 
 def _latest_progress(updates: Sequence[ProgressUpdate]) -> dict[tuple[JobId, int], str | None]:

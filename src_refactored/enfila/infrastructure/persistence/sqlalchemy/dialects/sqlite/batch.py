@@ -34,13 +34,14 @@ class Batch:
         values = [tuple(self._stored(row)) for row in rows]
         return connection.exec_driver_sql(self._sql, values).rowcount
 
-    def execute_alike(
+    def execute_uniform(
         self,
         connection: sa.Connection,
         row: Mapping[str, Any],
         apart: Mapping[str, Sequence[Any]],
     ) -> int:
         """As `execute`, for rows that are as `row` but for the columns in `apart`."""
+        row = {**row, **dict.fromkeys(apart)}
         if not self._sql:
             self._compile(connection.dialect, row)
         columns = [

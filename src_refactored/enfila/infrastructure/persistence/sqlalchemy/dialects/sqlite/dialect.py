@@ -22,6 +22,7 @@ from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database 
 )
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.wake_up import SqliteWakeUp
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.writes import SqliteJobWrites
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
@@ -38,9 +39,9 @@ class SqliteDialect(Dialect):
         del pool_size  # one connection writes, and a few read
         return FileDatabase(url, synchronous=synchronous)
 
-    def make_job_writes(self, tables: Tables, instants: Instants) -> JobWrites:
+    def make_job_writes(self, tables: Tables, instants: Instants, effects: Effects) -> JobWrites:
         """See `Dialect.make_job_writes`."""
-        return SqliteJobWrites(tables, instants)
+        return SqliteJobWrites(tables, instants, effects)
 
     def make_wake_up(self, url: URL, installation: str, *, notify: bool) -> WakeUp:
         """See `Dialect.make_wake_up`: the commit itself is what others see."""

@@ -1,4 +1,4 @@
-"""One builder per question, in SQL that SQLite knows."""
+"""The statements about jobs, one builder each, in SQL that SQLite knows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite import values
 from enfila.infrastructure.persistence.sqlalchemy.jobs.eligibility import (
-    ACTIVE,
     Eligibility,
     first_of_both,
 )
-from enfila.infrastructure.persistence.sqlalchemy.jobs.row import job_columns
+from enfila.infrastructure.persistence.sqlalchemy.tables.jobs import job_columns
+from enfila.infrastructure.persistence.sqlalchemy.tables.moves import assignments
+from enfila.infrastructure.persistence.sqlalchemy.tables.states import ACTIVE
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 _NOW = sa.bindparam("now", type_=Instant)
@@ -79,7 +81,11 @@ def take_jobs(tables: Tables) -> sa.UpdateBase:
 
 
 def job_states(tables: Tables) -> sa.Select[Any]:
-    """Where the given jobs stand: id, queue, state, token, and what is asked of them."""
+    """Where the given jobs stand.
+
+    Each with id, queue, state, token, whether and why it is to be cancelled, and whether others
+    depend on it.
+    """
     jobs = tables.jobs
     return sa.select(
         jobs.c.id,
@@ -88,50 +94,19 @@ def job_states(tables: Tables) -> sa.Select[Any]:
         jobs.c.lock_token,
         jobs.c.cancel_requested,
         jobs.c.cancel_reason,
+        jobs.c.has_dependents,
     ).where(jobs.c.id.in_(given_ids()))
 
 
 def move_job(tables: Tables) -> sa.UpdateBase:
     """Writes one transition, whose job was compared before under the same lock."""
     jobs = tables.jobs
-    restarts = sa.bindparam("restarts", type_=sa.Boolean)
-
-    def unless_restart(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-        return sa.case((restarts, sa.null()), else_=column)
-
+    now = sa.bindparam(values.NOW, type_=Instant)
     return (
         sa.update(jobs)
-        .where(jobs.c.id == sa.bindparam("job", type_=jobs.c.id.type))
-        .values(
-            state=sa.bindparam("target"),
-            attempt=sa.bindparam("next_attempt"),
-            max_attempts=sa.bindparam("most_attempts"),
-            stalled_count=sa.bindparam("stalls"),
-            run_at=sa.func.coalesce(sa.bindparam("next_run_at", type_=Instant), jobs.c.run_at),
-            result=sa.bindparam("outcome_result"),
-            error=sa.bindparam("outcome_error"),
-            cancel_reason=sa.func.coalesce(
-                sa.bindparam("reason", type_=sa.Text), unless_restart(jobs.c.cancel_reason)
-            ),
-            finished_at=sa.bindparam("finished"),
-            locked_until=sa.null(),
-            blocked_by=sa.null(),
-            started_at=unless_restart(jobs.c.started_at),
-            expires_at=unless_restart(jobs.c.expires_at),
-            worker_id=unless_restart(jobs.c.worker_id),
-            progress=unless_restart(jobs.c.progress),
-            cancel_requested=sa.and_(jobs.c.cancel_requested, sa.not_(restarts)),
-            own_retention=sa.bindparam("own"),
-            remove_at=sa.bindparam("remove_from"),
-            keep_newest=sa.bindparam("newest"),
-        )
+        .where(jobs.c.id == sa.bindparam(values.JOB, type_=jobs.c.id.type))
+        .values(assignments(jobs, values.given, values.later, now))
     )
-
-
-def followers(tables: Tables) -> sa.Select[Any]:
-    """The jobs that are blocked by the given ones; `job_columns`."""
-    jobs = tables.jobs
-    return sa.select(*job_columns(jobs)).where(jobs.c.blocked_by.in_(given_ids()))
 
 
 def extend_locks(tables: Tables) -> sa.UpdateBase:
@@ -151,4 +126,14 @@ def store_progress(tables: Tables) -> sa.UpdateBase:
         sa.update(jobs)
         .where(jobs.c.id == sa.bindparam("job", type_=jobs.c.id.type))
         .values(progress=sa.bindparam("latest"))
+    )
+
+
+def remove_jobs(tables: Tables) -> sa.UpdateBase:
+    """Removes the given jobs; id, queue, state of each, and whether others depended on it."""
+    jobs = tables.jobs
+    return (
+        sa.delete(jobs)
+        .where(jobs.c.id.in_(given_ids()))
+        .returning(jobs.c.id, jobs.c.queue, jobs.c.state, jobs.c.has_dependents)
     )

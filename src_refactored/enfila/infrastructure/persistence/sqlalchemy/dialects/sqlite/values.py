@@ -1,48 +1,75 @@
-"""What a transition writes into a job's row and into the list of its runs."""
+"""The parameters of the statements that move a job and insert one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+import sqlalchemy as sa
+
+from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.transition import Transition
-from enfila.infrastructure.persistence.sqlalchemy.jobs.row import error_text
+from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
+from enfila.infrastructure.persistence.sqlalchemy.tables.jobs import (
+    CONSTANTS,
+    computed_values,
+    each_values,
+    shared_values,
+)
+from enfila.infrastructure.persistence.sqlalchemy.tables.moves import FIELDS, LENGTHS, RESULT
+
+_KINDS: Final = {field.name: field.kind for field in (*FIELDS, RESULT)}
+_PREFIX: Final = "move_"
+JOB: Final = f"{_PREFIX}job"
+NOW: Final = f"{_PREFIX}now"
 
 
-def move_values(transition: Transition, now: datetime) -> dict[str, Any]:
-    """The parameters of `statements.move_job`; see `Job.after` for their meaning."""
-    retention = transition.retention
-    run_after = transition.run_after
+def given(name: str) -> sa.ColumnElement[Any]:
+    """The parameter for a field of a move; not named as a column, which it would be set to."""
+    return sa.bindparam(f"{_PREFIX}{name}", type_=_KINDS[name])
+
+
+def later(name: str) -> sa.ColumnElement[Any]:
+    """The parameter for the instant that a length of a move leads to."""
+    return sa.bindparam(f"{_PREFIX}{name}", type_=Instant)
+
+
+def values(move: Transition, now: datetime) -> dict[str, Any]:
+    """All parameters of a move."""
     return {
-        "job": transition.job_id,
-        "target": transition.target.value,
-        "restarts": transition.restarts,
-        "next_attempt": transition.attempt,
-        "most_attempts": transition.max_attempts,
-        "stalls": transition.stalled_count,
-        "next_run_at": None if run_after is None else now + run_after,
-        "outcome_result": None if transition.result is None else transition.result.text,
-        "outcome_error": error_text(transition.error),
-        "reason": transition.cancel_reason,
-        "finished": now if transition.target.is_final else None,
-        "own": retention is not None,
-        "remove_from": None if retention is None or retention.age is None else now + retention.age,
-        "newest": None if retention is None else retention.newest,
+        **_shared(move, now),
+        JOB: move.job_id,
+        f"{_PREFIX}result": RESULT.value(move),
     }
 
 
-def attempt_row(transition: Transition, now: datetime) -> dict[str, Any]:
-    """The row for the run that a transition with a `record` ends."""
-    run = transition.record
-    if run is None:
-        return {}
-    return {
-        "job_id": transition.job_id,
-        "token": run.token,
-        "number": run.number,
-        "worker_id": run.worker_id,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at or now,
-        "outcome": run.outcome.value,
-        "error": error_text(run.error),
+def uniform_values(
+    moves: Sequence[Transition], now: datetime
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """The parameters that uniform moves share, and those that they do not."""
+    return _shared(moves[0], now), {
+        JOB: [move.job_id for move in moves],
+        f"{_PREFIX}result": [RESULT.value(move) for move in moves],
     }
+
+
+def _shared(move: Transition, now: datetime) -> dict[str, Any]:
+    shared: dict[str, Any] = {f"{_PREFIX}{field.name}": field.value(move) for field in FIELDS}
+    for length in LENGTHS:
+        ahead = length.value(move)
+        shared[f"{_PREFIX}{length.name}"] = None if ahead is None else now + ahead
+    shared[NOW] = now
+    return shared
+
+
+def row_of(job: Job) -> dict[str, Any]:
+    """All columns of a job that is about to be inserted, whose order and instants are known."""
+    each = {name: column[0] for name, column in each_values([job]).items()}
+    return {**each, **shared_values(job), **computed_values(job), **CONSTANTS}
+
+
+def uniform_rows(jobs: Sequence[Job]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """The columns that uniform jobs share, and those that they do not."""
+    shared = {**shared_values(jobs[0]), **computed_values(jobs[0]), **CONSTANTS}
+    return shared, {**each_values(jobs), "position": [job.position for job in jobs]}

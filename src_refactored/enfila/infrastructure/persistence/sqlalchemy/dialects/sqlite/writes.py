@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.job.claim import Claim
+from enfila.core.domain.job.dependency import released
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
@@ -21,33 +21,48 @@ from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
-from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite import statements
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite import statements, values
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.batch import Batch
-from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.values import (
-    attempt_row,
-    move_values,
-)
+from enfila.infrastructure.persistence.sqlalchemy.effects.effect import ChangedRow
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.jobs.logs import JobLogs
-from enfila.infrastructure.persistence.sqlalchemy.jobs.row import job_of, row_of
-from enfila.infrastructure.persistence.sqlalchemy.jobs.uniform import are_alike
 from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
+from enfila.infrastructure.persistence.sqlalchemy.tables.jobs import are_uniform, job_of
+from enfila.infrastructure.persistence.sqlalchemy.tables.moves import (
+    are_uniform as are_uniform_moves,
+)
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
-Counts = Counter[tuple[str, str]]
 Holder = tuple[JobId, int]
 """A job, and the token under which somebody holds it."""
 
 
-class SqliteJobWrites(JobWrites):
-    """Locks the rows, compares them with what a decision rests on, and writes.
+class _Standing(NamedTuple):
+    """A job as it stands under this transaction's lock."""
 
-    It must run in a transaction that no other writer interrupts (SQLite: `BEGIN IMMEDIATE`).
+    job_id: JobId
+    queue: str
+    state: str
+    token: int
+    cancel_requested: bool
+    cancel_reason: str | None
+    has_dependents: bool
+
+
+class SqliteJobWrites(JobWrites):
+    """Compares rows with what a decision rests on, and writes them.
+
+    It must run in a transaction that no other writer interrupts (`BEGIN IMMEDIATE`). What to write
+    is computed with the domain's own methods, since the rows are at hand.
     """
 
-    def __init__(self, tables: Tables, instants: Instants) -> None:
+    def __init__(self, tables: Tables, instants: Instants, effects: Effects) -> None:
         self._tables = tables
         self._instants = instants
+        self._effects = effects
         self._logs = JobLogs(tables)
+
+    # ── adding ───────────────────────────────────────────────────────────────────────────────
 
     async def add(self, access: Access, jobs: Sequence[Job], notice: Notice | None) -> list[Job]:
         """See `JobWrites.add`; the commit itself is what others see, so no notice is sent."""
@@ -66,18 +81,14 @@ class SqliteJobWrites(JobWrites):
         new = stored
         if self._insert(connection, stored) < len(stored):
             stored, new = self._told_apart(connection, stored)
-        self._count(connection, Counter((job.queue, job.state.value) for job in new))
+        changed = [ChangedRow(job.id, job.queue, None, job.state.value) for job in new]
+        self._effects.of_rows(connection, changed, now)
         return stored
 
     def _insert(self, connection: sa.Connection, jobs: Sequence[Job]) -> int:
-        if not are_alike(jobs):
-            return self._add.execute(connection, [row_of(job) for job in jobs])
-        apart: dict[str, Sequence[Any]] = {
-            "id": [job.id for job in jobs],
-            "position": [job.position for job in jobs],
-            "payload": [job.document.text for job in jobs],
-        }
-        return self._add.execute_alike(connection, row_of(jobs[0]), apart)
+        if are_uniform(jobs):
+            return self._add.execute_uniform(connection, *values.uniform_rows(jobs))
+        return self._add.execute(connection, [values.row_of(job) for job in jobs])
 
     def _told_apart(
         self, connection: sa.Connection, jobs: Sequence[Job]
@@ -90,6 +101,8 @@ class SqliteJobWrites(JobWrites):
         places = {row[0]: row for row in connection.execute(self._places, {"ids": ids})}
         new = [job for job in jobs if places[job.id][1] == job.position]
         return [job.added(places[job.id][2], places[job.id][1]) for job in jobs], new
+
+    # ── claiming ─────────────────────────────────────────────────────────────────────────────
 
     async def claim(self, access: Access, claim: Claim) -> list[Job]:
         """See `JobWrites.claim`."""
@@ -106,19 +119,15 @@ class SqliteJobWrites(JobWrites):
         if not found:
             return []
         until = now + claim.lock_duration
-        connection.execute(
-            self._take,
-            {
-                "ids": id_list(job.id for job in found),
-                "worker": claim.worker_id,
-                "until": until,
-                "now": now,
-            },
-        )
-        counts: Counts = Counter({(claim.queue, JobState.ACTIVE.value): len(found)})
-        counts.subtract(Counter((job.queue, job.state.value) for job in found))
-        self._count(connection, counts)
+        ids = id_list(job.id for job in found)
+        taken = {"ids": ids, "worker": claim.worker_id, "until": until, "now": now}
+        connection.execute(self._take, taken)
+        active = JobState.ACTIVE.value
+        changed = [ChangedRow(job.id, job.queue, job.state.value, active) for job in found]
+        self._effects.of_rows(connection, changed, now)
         return [job.claimed(claim.worker_id, now, until) for job in found]
+
+    # ── moving ───────────────────────────────────────────────────────────────────────────────
 
     async def apply(
         self, access: Access, transitions: Sequence[Transition]
@@ -134,9 +143,24 @@ class SqliteJobWrites(JobWrites):
         fresh = [
             transition
             for transition in transitions
-            if standing.get(transition.job_id, ())[1:] == (transition.source, transition.token)
+            if (job := standing.get(transition.job_id)) is not None
+            and (job.state, job.token) == (transition.source, transition.token)
         ]
-        self._write(connection, fresh, standing, now)
+        if fresh:
+            self._move_all(connection, fresh, now)
+            changed = [
+                ChangedRow(
+                    move.job_id, standing[move.job_id].queue, move.source.value, move.target.value
+                )
+                for move in fresh
+            ]
+            self._effects.of_rows(connection, changed, now)
+            ended = [
+                move.job_id
+                for move in fresh
+                if move.target.is_final and standing[move.job_id].has_dependents
+            ]
+            self._release(connection, ended)
         # By token too: a worker may settle an old run of a job together with a newer one.
         written = {(transition.job_id, transition.token) for transition in fresh}
         return [
@@ -144,35 +168,26 @@ class SqliteJobWrites(JobWrites):
             for transition in transitions
         ]
 
-    def _write(
-        self,
-        connection: sa.Connection,
-        transitions: Sequence[Transition],
-        standing: Mapping[JobId, tuple[Any, ...]],
-        now: datetime,
+    def _move_all(
+        self, connection: sa.Connection, moves: Sequence[Transition], now: datetime
     ) -> None:
-        if not transitions:
-            return
-        self._move.execute(connection, [move_values(each, now) for each in transitions])
-        records = [attempt_row(each, now) for each in transitions if each.record is not None]
-        if records:
-            connection.execute(sa.insert(self._tables.attempts), records)
-        counts: Counts = Counter()
-        for each in transitions:
-            queue = standing[each.job_id][0]
-            counts[queue, each.source.value] -= 1
-            counts[queue, each.target.value] += 1
-        self._count(connection, counts)
-        self._unblock(connection, [each.job_id for each in transitions if each.target.is_final])
+        if are_uniform_moves(moves):
+            self._move.execute_uniform(connection, *values.uniform_values(moves, now))
+        else:
+            self._move.execute(connection, [values.values(move, now) for move in moves])
+        self._effects.store(connection, moves, now)
 
-    def _unblock(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
-        """Moves the followers of jobs that ended, in the same step."""
+    def _release(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
+        """Moves the jobs that waited for nothing but these, and meets the others' dependencies."""
         if not ended:
             return
-        found = connection.execute(self._followers, {"ids": id_list(ended)}).all()
-        if found:
-            now = self._instants.read(connection)
-            self._apply_on(connection, [job_of(row).unblock(now) for row in found])
+        dependencies = self._effects.dependencies
+        dependents = dependencies.dependents(connection, ended)
+        if moves := released(dependents, ended, self._instants.read(connection)):
+            self._apply_on(connection, moves)
+        dependencies.meet(connection, ended)
+
+    # ── what holders of locks write ──────────────────────────────────────────────────────────
 
     async def extend(
         self, access: Access, locks: Sequence[Lock], duration: timedelta
@@ -213,54 +228,40 @@ class SqliteJobWrites(JobWrites):
         self._logs.append(connection, accepted, self._instants.read(connection))
         return [(update.job_id, update.token) in held for update in updates]
 
+    # ── removing ─────────────────────────────────────────────────────────────────────────────
+
     def remove_on(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
         """See `JobWrites.remove_on`."""
-        table = self._tables.jobs
-        found: list[JobId] = [
-            JobId(str(row[0])) for row in connection.execute(jobs, self._instants.parameters())
-        ]
+        parameters = self._instants.parameters()
+        found = [JobId(str(row[0])) for row in connection.execute(jobs, parameters)]
         if not found:
             return []
-        gone = connection.execute(
-            sa.delete(table)
-            .where(table.c.id.in_(statements.given_ids()))
-            .returning(table.c.queue, table.c.state),
-            {"ids": id_list(found)},
-        )
-        counts: Counts = Counter()
-        counts.subtract(Counter((row[0], row[1]) for row in gone))
-        self._count(connection, counts)
-        self._unblock(connection, found)
+        gone = connection.execute(self._remove, {"ids": id_list(found)}).all()
+        changed = [ChangedRow(row[0], row[1], row[2], None) for row in gone]
+        self._effects.of_rows(connection, changed, self._instants.read(connection))
+        self._release(connection, [row[0] for row in gone if row[3]])
         return found
 
+    # ── looking, under the lock ──────────────────────────────────────────────────────────────
+
     def _standing(
-        self, connection: sa.Connection, job_ids: Sequence[JobId]
-    ) -> dict[JobId, tuple[Any, ...]]:
-        """Queue, state and token of jobs, as they stand under this transaction's lock."""
+        self, connection: sa.Connection, job_ids: Collection[JobId]
+    ) -> dict[JobId, _Standing]:
         rows = connection.execute(self._states, {"ids": id_list(job_ids)})
-        return {row[0]: (row[1], row[2], row[3]) for row in rows.all()}
+        return {row[0]: _Standing(*row) for row in rows.all()}
 
     def _held(
         self, connection: sa.Connection, holders: Collection[Holder]
     ) -> dict[Holder, Extension]:
         """Of these holders those whose job is active under their token, and what is asked of it."""
-        ids = id_list({job_id for job_id, _ in holders})
-        rows = connection.execute(self._states, {"ids": ids})
+        standing = self._standing(connection, {job_id for job_id, _ in holders})
         return {
-            (row[0], row[3]): Extension(row[0], True, row[4], row[5])
-            for row in rows.all()
-            if row[2] == JobState.ACTIVE and (row[0], row[3]) in holders
+            (job.job_id, job.token): Extension(
+                job.job_id, True, job.cancel_requested, job.cancel_reason
+            )
+            for job in standing.values()
+            if job.state == JobState.ACTIVE and (job.job_id, job.token) in holders
         }
-
-    def _count(self, connection: sa.Connection, counts: Counts) -> None:
-        """Adds to the counters."""
-        changes = [
-            {"queue": queue, "state": state, "change": change}
-            for (queue, state), change in counts.items()
-            if change
-        ]
-        if changes:
-            connection.execute(sa.insert(self._tables.counter_changes), changes)
 
     # ── each statement is built once ─────────────────────────────────────────────────────────
 
@@ -297,16 +298,16 @@ class SqliteJobWrites(JobWrites):
         return Batch(statements.move_job(self._tables))
 
     @cached_property
-    def _followers(self) -> sa.Select[Any]:
-        return statements.followers(self._tables)
-
-    @cached_property
     def _extend(self) -> sa.UpdateBase:
         return statements.extend_locks(self._tables)
 
     @cached_property
     def _progress(self) -> sa.UpdateBase:
         return statements.store_progress(self._tables)
+
+    @cached_property
+    def _remove(self) -> sa.UpdateBase:
+        return statements.remove_jobs(self._tables)
 
 
 def id_list(job_ids: Iterable[JobId]) -> str:

@@ -1,0 +1,109 @@
+"""A job as it stands: all that is stored of it, and what can be told from that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
+from enfila.core.domain.job.failure import JobError
+from enfila.core.domain.job.identity import NO_TOKEN, JobId, LockToken, WorkerId
+from enfila.core.domain.job.lock import Lock
+from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.state import JobState
+from enfila.core.domain.json_document import NULL, Json, JsonDocument
+
+
+@dataclass(slots=True)
+class JobSnapshot:
+    """The data of one unit of work; `Job` adds the rules of its life. Instants are aware UTC.
+
+    Attributes:
+        attempt: the number of the current or last attempt; 0 before the first.
+        max_attempts: never exceeded by `attempt`.
+        token: rises by one with every claim; the fence of the current holder.
+        position: order among jobs of equal priority, lower first; given by the repository.
+        worker_id: the worker of the current or last run.
+        stalled_count: how often a holder vanished.
+        expires_at: not started by then, the job is cancelled; None once it has started.
+        depends_on: the jobs it waits for, while it is blocked; empty otherwise.
+    """
+
+    id: JobId
+    queue: str
+    name: str
+    document: JsonDocument
+    options: JobOptions
+    state: JobState
+    priority: int
+    max_attempts: int
+    created_at: datetime
+    run_at: datetime
+    attempt: int = 0
+    token: LockToken = NO_TOKEN
+    position: int = 0
+    stalled_count: int = 0
+    worker_id: WorkerId | None = None
+    locked_until: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    result_document: JsonDocument | None = None
+    error: JobError | None = None
+    progress_document: JsonDocument = field(default=NULL)
+    cancel_requested: bool = False
+    cancel_reason: str | None = None
+    schedule_id: str | None = None
+    batch_id: str | None = None
+    tenant: str | None = None
+    depends_on: tuple[JobId, ...] = ()
+
+    @property
+    def payload(self) -> Json:
+        """The payload as JSON."""
+        return self.document.value
+
+    @property
+    def result(self) -> Json:
+        """The result as JSON; None while there is none."""
+        return None if self.result_document is None else self.result_document.value
+
+    @property
+    def progress(self) -> Json:
+        """The last progress reported; None while there is none."""
+        return self.progress_document.value
+
+    @property
+    def lock(self) -> Lock | None:
+        """The lock it is held under; None unless active."""
+        if self.worker_id is None or self.locked_until is None:
+            return None
+        return Lock(self.id, self.token, self.worker_id, self.locked_until)
+
+    @property
+    def unrecorded_run(self) -> Attempt | None:
+        """The run that no record tells of: one that goes on, or that completed."""
+        match self.state:
+            case JobState.ACTIVE:
+                return self.record_of_run(AttemptOutcome.RUNNING)
+            case JobState.COMPLETED:
+                return self.record_of_run(AttemptOutcome.COMPLETED)
+            case _:
+                return None
+
+    @property
+    def has_attempts_left(self) -> bool:
+        """Whether another attempt may follow the current one."""
+        return self.attempt < self.max_attempts
+
+    def record_of_run(self, outcome: AttemptOutcome, error: JobError | None = None) -> Attempt:
+        """The current or last run as a record that ended like this."""
+        return Attempt(
+            self.attempt,
+            self.token,
+            self.worker_id,
+            self.started_at,
+            self.finished_at,
+            outcome,
+            error,
+        )

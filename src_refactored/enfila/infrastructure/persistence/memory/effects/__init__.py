@@ -1,0 +1,1 @@
+"""What a move of a job sets in motion, on dicts."""
