@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from enfila.core.application.group_commit import GroupCommit
-from enfila.core.application.job_ids import JobIds
+from enfila.core.application.job_ids import new_job_id
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.transactional_jobs import CallersTransaction
@@ -25,9 +25,6 @@ from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.queue import name as checked_name
 
 MOST_IN_A_GROUP: Final = 1_000
-
-# One source for the whole process, so that ids rise across its queues too.
-_ids = JobIds()
 
 
 class Adding:
@@ -78,7 +75,7 @@ class Adding:
         terms = self._terms_of(name)
         now = self._clock.now()
         return Job.new(
-            _ids.next(now),
+            new_job_id(now),
             self._queue,
             name,
             terms.codec.write_payload(new.payload),
