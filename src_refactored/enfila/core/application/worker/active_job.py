@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from enfila.core.application.queue.reports import log_line, progress_document
+from enfila.core.application.queue.progress import log_line, progress_document
 from enfila.core.application.worker.run import Run
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
