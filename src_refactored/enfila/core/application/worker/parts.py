@@ -50,7 +50,7 @@ class WorkerParts:
         *,
         worker_id: WorkerId,
         voice: WorkerVoice,
-        chance: Callable[[], float],
+        random: Callable[[], float],
         on_fault: Callable[[BaseException], None],
     ) -> None:
         self._queue = queue
@@ -61,7 +61,7 @@ class WorkerParts:
         self._loops: list[asyncio.Task[None]] = []
         self._held = HeldRuns()
         self._threads = Threads(f"enfila-{queue.name}")
-        self._outages = OutageWatch(voice.error, chance=chance)
+        self._outages = OutageWatch(voice.error, random=random)
         interrupter = Interrupter(cast("timedelta", options.cancellation_grace))
         self._renewal = LockRenewal(
             queue, self._held, options, self._outages, interrupter, on_lost=voice.lock_lost
@@ -112,7 +112,7 @@ class WorkerParts:
             outages=self._outages,
             worker_id=worker_id,
             names=processor.names,
-            chance=chance,
+            random=random,
         )
         self._heartbeat = Heartbeat(
             queue,

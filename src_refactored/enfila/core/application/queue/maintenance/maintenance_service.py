@@ -25,7 +25,7 @@ from enfila.core.domain.job.retention import RetentionPolicy
 
 
 class Maintenance:
-    """Service: does the duties of a queue, each in a loop of its own, so that none waits for another.
+    """Service: does the duties of a queue, each in a loop of its own: none waits for another.
 
     Any number of processes may have it run for one queue: what another one did first is stale.
 
@@ -51,7 +51,7 @@ class Maintenance:
                 interval=_interval_of(duty),
                 report=report,
                 name=f"enfila {duty.what} of {queue}",
-                chance=random,
+                random=random,
             )
             for duty in duties
         ]
