@@ -199,10 +199,13 @@ async def test_whoever_waits_for_a_job_is_answered_by_its_move(place: Place) -> 
 
 async def test_closing_waits_for_the_writes_under_way(place: Place) -> None:
     with place.publisher.writing(()), place.publisher.writing(()):
-        closing = asyncio.ensure_future(place.publisher.close(AlreadyClosed("q")))
+        closing = [
+            asyncio.ensure_future(place.publisher.close(AlreadyClosed("q"))) for _ in range(2)
+        ]
         await asyncio.sleep(0)
-        assert not closing.done()
-    await closing
+        assert not any(each.done() for each in closing)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*closing)
 
 
 async def test_nothing_is_drained_while_a_worker_here_holds_a_job(place: Place) -> None:

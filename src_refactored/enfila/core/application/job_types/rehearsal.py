@@ -23,10 +23,10 @@ from enfila.core.domain.json_document import JsonDocument
 logger = logging.getLogger("enfila.rehearsal")
 
 
-class _Audience(RunDesk):
+class _Log(RunDesk):
     """Hears what a rehearsed job says; nothing is stored."""
 
-    async def report(
+    async def update_progress(
         self, run: Run, *, progress: JsonDocument | None = None, line: str | None = None
     ) -> None:
         said = line if progress is None else f"progress {progress.text}"
@@ -58,7 +58,7 @@ async def rehearse(it: Implementation, arguments: dict[str, Any]) -> Any:  # noq
 
 
 async def _run(it: Implementation, run: Run, payload: object) -> object:
-    call, desk = it.handler().function, _Audience()
+    call, desk = it.handler().function, _Log()
     if it.on_loop:
         answer = call(ActiveJob(run, desk, payload))
     else:

@@ -48,7 +48,8 @@ class _Channels:
         emitter: to listeners in this process; `order` keeps each job's events in order.
         waiter: to callers who wait for a job to become final.
         drained: to listeners, that nothing is left to do.
-        hint: to idle workers and waiting callers, in this process and in others.
+        wake_up: to idle workers and waiting callers, in this process and in others.
+        clock: gives the instants of what has none in the database.
         claimed: what workers of this process hold: while that is anything, nothing is drained.
         under_way: how many writes have begun and not ended.
         quiet: set when none is under way, for one who waits for that.
@@ -200,7 +201,7 @@ class Publisher:
     async def close(self, error: Exception) -> None:
         """Returns after the writes under way; who waits for a job gets `error`. Idempotent."""
         if self._to.under_way:
-            self._to.quiet = asyncio.Event()
+            self._to.quiet = self._to.quiet or asyncio.Event()
             await self._to.quiet.wait()
         await self._to.waiter.close(error)
 

@@ -19,7 +19,7 @@ class WorkerDesk(RunDesk):
         self._progress = progress
         self._renewal = renewal
 
-    async def report(
+    async def update_progress(
         self, run: Run, *, progress: JsonDocument | None = None, line: str | None = None
     ) -> None:
         await self._progress.submit(run, progress=progress, line=line)
