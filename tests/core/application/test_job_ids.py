@@ -1,10 +1,16 @@
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from enfila.core.application.job_ids import JobIds
+from enfila.core.application.job_ids import JobIds, new_job_id
+from enfila.core.application.scheduler.job_making import JobMaking
+from enfila.core.domain.schedule.scheduled_for import ScheduledFor
+from enfila.core.domain.schedule.target import Target
+from enfila.infrastructure.persistence.memory import InMemoryJobRepository
+from enfila.infrastructure.queue.queue_service import QueueService
 from enfila.testing import FrozenClock
 
 
@@ -58,3 +64,15 @@ def test_threads_may_share_one_source_of_ids() -> None:
         thread.join()
     assert len({each for own in made for each in own}) == 8_000
     assert all(own == sorted(own) for own in made)
+
+
+async def test_all_parts_of_a_process_share_one_source() -> None:
+    clock = FrozenClock()
+    making, tick = JobMaking([]), ScheduledFor("one", clock.now())
+    made: list[str] = []
+    async with QueueService[Any, Any]("q", InMemoryJobRepository(clock), clock=clock) as queue:
+        for _ in range(100):
+            made.append((await queue.add("a")).id)
+            made.append(making.make(Target("a", queue="q"), tick, now=clock.now()).id)
+            made.append(new_job_id(clock.now()))
+    assert made == sorted(set(made))

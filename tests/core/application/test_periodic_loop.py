@@ -46,7 +46,7 @@ def loop_of(
         interval=interval,
         report=steps.reported.append,
         name="test",
-        chance=lambda: 0.5,
+        random=lambda: 0.5,
         patience=patience,
     )
 

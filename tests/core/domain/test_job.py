@@ -108,7 +108,7 @@ def test_a_wait_that_the_worker_computed_comes_before_the_backoff() -> None:
 
 def test_chance_shortens_a_wait_with_jitter() -> None:
     job = active_job(attempts=2, backoff=Backoff.fixed(10, jitter=1))
-    assert job.settle(Failed(BOOM), chance=0.25).run_after == timedelta(seconds=7.5)
+    assert job.settle(Failed(BOOM), random=0.25).run_after == timedelta(seconds=7.5)
 
 
 def test_only_a_run_without_success_is_recorded_apart() -> None:

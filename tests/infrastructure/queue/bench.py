@@ -3,7 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from enfila.core.application.queue.queue_parts import QueueParts
+from enfila.core.application.queue.maintenance.overdue_jobs import StalledRecovery
+from enfila.core.application.queue.queue_components import QueueComponents
 from enfila.core.domain.events import Event
 from enfila.core.domain.job.identity import JobId, WorkerId, new_worker_id
 from enfila.core.domain.job.job import Job
@@ -39,9 +40,14 @@ class Bench:
         return [event.name for event in self.events if getattr(event, "job_id", None) == job_id]
 
     @property
-    def parts(self) -> QueueParts:
+    def components(self) -> QueueComponents:
         """What the queue delegates to, for what it does in tasks of its own."""
-        return self.queue._parts  # noqa: SLF001 - a test does step by step what maintenance does
+        return self.queue._components  # noqa: SLF001 - a test waits until nothing is under way
+
+    async def recover_stalled(self) -> None:
+        """One batch of this duty of the queue's maintenance."""
+        repository = self.queue._repository  # noqa: SLF001 - what maintenance does, step by step
+        await StalledRecovery(repository, self.components.publisher).do_batch()
 
     async def fetch(self, limit: int = 100) -> list[Job]:
         """What a worker gets."""
@@ -62,4 +68,4 @@ class Bench:
         self, jobs: Collection[Job], outcome: Outcome | None = None
     ) -> Sequence[Job | None]:
         """Settles jobs in one step."""
-        return await self.queue.settle([(job, outcome or Completed()) for job in jobs])
+        return await self.queue.outcomes.settle([(job, outcome or Completed()) for job in jobs])

@@ -225,7 +225,7 @@ async def test_a_cancelled_settlement_is_told_all_the_same(clock: FrozenClock) -
 async def drained(bench: Bench) -> int:
     """How often it was told by the time all that was begun has ended."""
     async with asyncio.timeout(DEADLINE):
-        await bench.parts.tasks.wait()
+        await bench.components.tasks.wait()
     return bench.names().count("queue.drained")
 
 
@@ -303,7 +303,7 @@ async def test_drained_does_not_wait_for_a_job_whose_lock_was_lost(
     lost = await bench.fetch_one()
     async with QueueService[Any, Any](queue_name, repository, clock=clock) as elsewhere:
         clock.advance(30)
-        await Bench(elsewhere).parts.maintenance.recover_stalled()
+        await Bench(elsewhere).recover_stalled()
         await Bench(elsewhere).run()
     await queue.add("b")
     assert lost.lock is not None

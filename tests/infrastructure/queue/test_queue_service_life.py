@@ -165,10 +165,10 @@ async def test_retention_keeps_the_newest(
 async def test_silent_workers_are_forgotten(
     queue: Queue, bench: Bench, repository: IJobRepository, clock: FrozenClock, queue_name: str
 ) -> None:
-    await queue.heartbeat(worker(bench))
+    await queue.outcomes.heartbeat(worker(bench))
     other = Bench(queue)
-    await queue.heartbeat(worker(other))
-    await queue.deregister(other.worker_id)
+    await queue.outcomes.heartbeat(worker(other))
+    await queue.outcomes.deregister(other.worker_id)
     assert len(await repository.storage.workers.all(queue_name)) == 1
     queue.start_maintenance(MaintenanceOptions(silent_worker=timedelta(minutes=1)))
     clock.advance(120)
@@ -315,15 +315,15 @@ async def test_whatever_is_asked_of_a_closed_queue_is_refused(
         queue.remove(handle.id),
         queue.fetch_jobs_and_lock(new_worker_id(), 1, 30),
         queue.extend_job_locks([job.lock], 30),
-        queue.settle([]),
+        queue.outcomes.settle([]),
         queue.mark_job_as_active(job),
         queue.mark_job_as_completed(job),
         queue.mark_job_as_failed(job, "boom"),
         queue.update_job_progress(job, 5),
         queue.add_job_log(job, "line"),
         queue.until_next_due(),
-        queue.heartbeat(worker(bench)),
-        queue.deregister(bench.worker_id),
+        queue.outcomes.heartbeat(worker(bench)),
+        queue.outcomes.deregister(bench.worker_id),
         handle.refresh(),
         handle.result(),
         handle.logs(),

@@ -35,3 +35,11 @@ class JobIds:
                 fresh = self._last + 1 + (random & ((1 << _LARGEST_STEP_BITS) - 1))
             self._last = fresh
         return uuid7(fresh)
+
+
+_of_this_process: Final = JobIds()
+
+
+def new_job_id(now: datetime) -> JobId:
+    """The id of a new job, above all that this process has given, whoever asked for them."""
+    return _of_this_process.next(now)

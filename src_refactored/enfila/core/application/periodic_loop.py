@@ -24,7 +24,7 @@ class PeriodicLoop:
         interval: the longest wait between two steps; asked anew each time, so that it may change.
         report: told of what a step raised; must not raise.
         name: the name of its task.
-        chance: a random number in [0, 1) for the jitter: a wait is up to a tenth shorter.
+        random: a random number in [0, 1) for the jitter: a wait is up to a tenth shorter.
         patience: how long `stop` waits for a step under way before it cancels it.
     """
 
@@ -35,14 +35,14 @@ class PeriodicLoop:
         interval: Callable[[], timedelta],
         report: Callable[[Exception], None],
         name: str,
-        chance: Callable[[], float] = random.random,
+        random: Callable[[], float] = random.random,
         patience: timedelta = timedelta(seconds=5),
     ) -> None:
         self._step = step
         self._interval = interval
         self._report = report
         self._name = name
-        self._chance = chance
+        self._random = random
         self._patience = patience
         self._tasks = OwnedTasks()
         self._woken = asyncio.Event()
@@ -89,7 +89,7 @@ class PeriodicLoop:
             return False
 
     async def _rest(self) -> None:
-        wait = self._interval().total_seconds() * (1 - _JITTER * self._chance())
+        wait = self._interval().total_seconds() * (1 - _JITTER * self._random())
         try:
             async with asyncio.timeout(wait):
                 await self._woken.wait()

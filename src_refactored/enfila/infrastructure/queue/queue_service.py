@@ -21,15 +21,14 @@ from enfila.core.application.queue.checking import (
     checked_state,
     job_error,
 )
-from enfila.core.application.queue.desk import Desk
 from enfila.core.application.queue.job_catalog import JobCatalog
 from enfila.core.application.queue.job_handle import JobHandle
 from enfila.core.application.queue.job_source import P, R
 from enfila.core.application.queue.maintenance_options import MaintenanceOptions
 from enfila.core.application.queue.new_job import NewJob, NewJobLike, new_job
 from enfila.core.application.queue.payload_codec import Annotation, PayloadCodec
-from enfila.core.application.queue.queue_parts import QueueParts
-from enfila.core.application.queue.reports import log_line, progress_document
+from enfila.core.application.queue.progress import log_line, progress_document
+from enfila.core.application.queue.queue_components import QueueComponents
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import (
@@ -51,7 +50,6 @@ from enfila.core.domain.job.retention import RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import LARGEST_DOCUMENT, Json, JsonDocument
 from enfila.core.domain.queue import QueueCounts, name as checked_name
-from enfila.core.domain.worker import WorkerInfo
 
 T = TypeVar("T")
 
@@ -100,31 +98,27 @@ class QueueService(AbstractQueue[P, R]):
         self._wake_up = wake_up or InProcessWakeUp()
         self._codec = PayloadCodec(payload_type, result_type, limit=payload_limit)
         self._job_types = job_types
-        self._parts = QueueParts(
+        self._components = QueueComponents(
             name,
             repository,
             wake_up=self._wake_up,
             emitter=self,
             codec=self._codec,
+            codec_of=self._codec_of,
             defaults=default_job_options,
             catalog=job_types,
             retention=retention,
             clock=clock or SystemClock(),
-            chance=random,
+            random=random,
+            check_open=self._check_open,
         )
-        self._desk = Desk(
-            repository,
-            changing=self._parts.changing,
-            waiter=self._parts.waiter,
-            codec_of=self._codec_of,
-            tasks=self._parts.tasks,
-            enter=self._check_open,
-        )
+        self.outcomes = self._components.outcomes
+        self._operations = self._components.operations
         self._is_closed = False
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes `loop` the one that `add_sync` runs on; else it is the first it was used on."""
-        self._parts.portal.attach(loop)
+        self._components.portal.attach(loop)
 
     def _codec_of(self, job: Job) -> PayloadCodec:
         typed = (
@@ -132,25 +126,25 @@ class QueueService(AbstractQueue[P, R]):
         )
         return typed or self._codec
 
-    def _enter(self) -> QueueParts:
+    def _enter(self) -> QueueComponents:
         """What a method works with, unless the queue is closed."""
         self._check_open()
-        return self._parts
+        return self._components
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise self._closed()
-        self._parts.portal.settle_here()
+        self._components.portal.settle_here()
 
     def _closed(self) -> AlreadyClosed:
         return AlreadyClosed(f"queue {self.name!r}")
 
     async def _write(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Writes and then tells, to the end even if the caller is cancelled."""
-        return await self._parts.tasks.run(coroutine, name=f"enfila writes to {self.name}")
+        return await self._components.tasks.run(coroutine, name=f"enfila writes to {self.name}")
 
     def _handle(self, job: Job, *, is_duplicate: bool = False) -> JobHandle[R]:
-        return JobHandle(job, self._desk, is_duplicate=is_duplicate)
+        return JobHandle(job, self._operations, is_duplicate=is_duplicate)
 
     def _handles(self, added: Iterable[Added]) -> list[JobHandle[R]]:
         return [self._handle(each.job, is_duplicate=each.is_duplicate) for each in added]
@@ -196,7 +190,7 @@ class QueueService(AbstractQueue[P, R]):
     ) -> JobHandle[R]:
         if self._is_closed:
             raise self._closed()
-        adding, portal = self._parts.adding, self._parts.portal
+        adding, portal = self._components.adding, self._components.portal
         job = adding.make(NewJob(name, payload, options))
         if session is not None:
             [added] = adding.add_within_sync([job], session)
@@ -210,7 +204,7 @@ class QueueService(AbstractQueue[P, R]):
 
     async def get_job(self, job_id: JobId | str) -> JobHandle[R] | None:
         try:
-            return self._handle(await self._desk.reload(checked_id(job_id)))
+            return self._handle(await self._operations.load(checked_id(job_id)))
         except JobNotFound:
             return None
 
@@ -268,21 +262,21 @@ class QueueService(AbstractQueue[P, R]):
 
     async def retry(self, job_id: JobId | str, *, fresh_attempts: bool = False) -> JobHandle[R]:
         wanted = checked_id(job_id)
-        return self._handle(await self._desk.do_retry(wanted, fresh_attempts=fresh_attempts))
+        return self._handle(await self._operations.retry(wanted, fresh_attempts=fresh_attempts))
 
     async def promote(self, job_id: JobId | str) -> JobHandle[R]:
-        return self._handle(await self._desk.do_promote(checked_id(job_id)))
+        return self._handle(await self._operations.promote(checked_id(job_id)))
 
     async def cancel(  # type: ignore[override]  # as in the port
         self, job_id: JobId | str, reason: str = "cancelled by request"
     ) -> JobHandle[R]:
-        return self._handle(await self._desk.do_cancel(checked_id(job_id), reason))
+        return self._handle(await self._operations.cancel(checked_id(job_id), reason))
 
     async def set_priority(self, job_id: JobId | str, priority: int) -> JobHandle[R]:
-        return self._handle(await self._desk.do_set_priority(checked_id(job_id), priority))
+        return self._handle(await self._operations.set_priority(checked_id(job_id), priority))
 
     async def remove(self, job_id: JobId | str) -> None:
-        await self._desk.remove(checked_id(job_id))
+        await self._operations.remove(checked_id(job_id))
 
     # ── for workers ──────────────────────────────────────────────────────────────────────────
 
@@ -296,7 +290,7 @@ class QueueService(AbstractQueue[P, R]):
     ) -> list[Job]:
         length = duration("lock_duration", lock_duration, allow_zero=False)
         most = checked_count("limit", limit, lowest=1)
-        return await self._enter().lending.fetch(Claim(self.name, worker_id, most, length, names))
+        return await self._enter().claiming.claim(Claim(self.name, worker_id, most, length, names))
 
     def read_payload(self, job: Job) -> P:
         payload: P = self._codec.read_payload(job.document)
@@ -309,13 +303,10 @@ class QueueService(AbstractQueue[P, R]):
         self, locks: Sequence[Lock], lock_duration: Duration
     ) -> list[Extension]:
         length = duration("lock_duration", lock_duration, allow_zero=False)
-        return await self._write(self._enter().lending.extend(locks, length))
-
-    async def settle(self, outcomes: Sequence[tuple[Job, Outcome]]) -> list[Job | None]:
-        return await self._write(self._enter().lending.settle(outcomes))
+        return await self.outcomes.extend_locks(locks, length)
 
     async def mark_job_as_active(self, job: Job) -> None:
-        self._enter().lending.begin(job)
+        self._enter().publisher.started(job)
 
     async def mark_job_as_completed(self, job: Job, result: R | None = None) -> Job:
         return await self._settle_one(job, Completed(self.write_result(result)))
@@ -327,29 +318,25 @@ class QueueService(AbstractQueue[P, R]):
         return await self._settle_one(job, Failed(job_error(error), is_recoverable))
 
     async def _settle_one(self, job: Job, outcome: Outcome) -> Job:
-        [after] = await self.settle([(job, outcome)])
+        [after] = await self.outcomes.settle([(job, outcome)])
         if after is None:
             raise LockLost(job.id, job.token)
         return after
 
     async def update_job_progress(self, job: Job, progress: Json) -> None:
-        await self._report_one(job, progress=progress_document(progress))
+        await self._say_one(job, progress=progress_document(progress))
 
     async def add_job_log(self, job: Job, line: str) -> None:
-        await self._report_one(job, lines=(log_line(line),))
+        await self._say_one(job, lines=(log_line(line),))
 
-    async def _report_one(
+    async def _say_one(
         self, job: Job, *, progress: JsonDocument | None = None, lines: tuple[str, ...] = ()
     ) -> None:
         keep = job.options.keep_logs
-        [is_held] = await self.update_progress(
-            [ProgressUpdate(job.id, job.token, job.attempt, progress, lines, keep)]
-        )
+        update = ProgressUpdate(job.id, job.token, job.attempt, progress, lines, keep)
+        [is_held] = await self.outcomes.update_progress([(job, update)])
         if not is_held:
             raise LockLost(job.id, job.token)
-
-    async def update_progress(self, updates: Sequence[ProgressUpdate]) -> list[bool]:
-        return await self._write(self._enter().lending.update_progress(self.name, updates))
 
     async def until_next_due(self) -> timedelta | None:
         self._enter()
@@ -361,14 +348,6 @@ class QueueService(AbstractQueue[P, R]):
     def ignore(self, hint: Hint, event: asyncio.Event) -> None:
         self._wake_up.ignore(self.name, hint, event)
 
-    async def heartbeat(self, worker: WorkerInfo) -> None:
-        self._enter()
-        await self._repository.storage.workers.heartbeat(worker)
-
-    async def deregister(self, worker_id: WorkerId) -> None:
-        self._enter()
-        await self._repository.storage.workers.deregister(worker_id)
-
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 
     def start_maintenance(self, options: MaintenanceOptions | None = None) -> None:
@@ -376,5 +355,5 @@ class QueueService(AbstractQueue[P, R]):
 
     async def close(self) -> None:
         self._is_closed = True
-        await self._parts.close(self._closed())
+        await self._components.close(self._closed())
         await self.wait_for_listeners()

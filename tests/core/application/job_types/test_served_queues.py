@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,12 +11,12 @@ import pytest_asyncio
 
 from enfila import (
     ActiveJob,
+    AlreadyClosed,
     InvalidRequest,
     JobOptions,
     JobState,
     JobTypeRegistry,
     QueueService,
-    RepositoryUnavailable,
     ServedQueues,
     WorkerOptions,
     WorkerService,
@@ -27,6 +28,7 @@ from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.outcome import Completed
 from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job_type import RunStatistics
+from enfila.core.domain.json_document import JsonDocument
 from tests.core.application.worker.unreliable_repository import UnreliableRepository
 from tests.waiting import eventually
 
@@ -157,7 +159,7 @@ async def test_jobs_claimed_before_the_fetch_was_cancelled_go_back(
     fetching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await fetching
-    await served.deregister(new_worker_id())
+    await served.outcomes.deregister(new_worker_id())
     after = await job.refresh()
     assert (after.state, after.attempt) == (JobState.WAITING, 0)
 
@@ -206,36 +208,111 @@ async def test_each_queue_tells_of_its_own_jobs(
     assert [told for told in heard if told[1] != "two"] == [("worker.job.processed", "one")]
 
 
-async def test_a_log_line_that_was_stored_before_a_queue_failed_is_stored_once(
-    types: JobTypeRegistry, serve: Serve, queues: dict[str, Queue], monkeypatch: Any
+async def test_a_worker_of_twenty_queues_writes_once_for_all_of_them(
+    types: JobTypeRegistry, repository: UnreliableRepository
+) -> None:
+    names_of_queues = [f"queue {number}" for number in range(20)]
+    async with AsyncExitStack() as stack:
+        made = [
+            await stack.enter_async_context(Queue(name, repository, job_types=types))
+            for name in names_of_queues
+        ]
+        heard: list[tuple[str, str]] = []
+        for queue in made:
+            for name in ("job.progress", "job.log", "job.completed"):
+                queue.on(name, lambda event, at=queue.name: heard.append((event.name, at)))
+            types.job(f"type of {queue.name}", queue=queue.name)(lambda: None)
+            await queue.add(f"type of {queue.name}")
+        served = ServedQueues(made, types, repository)
+        jobs = await fetch(served, types)
+        assert [job.queue for job in jobs] == names_of_queues
+        repository.calls.clear()
+        locks = [job.lock for job in jobs if job.lock is not None]
+        extended = await served.outcomes.extend_locks(locks, timedelta(seconds=30))
+        assert [extension.is_held for extension in extended] == [True] * 20
+        assert repository.calls == ["extend"]
+        said = [
+            (job, ProgressUpdate(job.id, job.token, job.attempt, JsonDocument.of(1), ("hello",)))
+            for job in jobs
+        ]
+        assert await served.outcomes.update_progress(said) == [True] * 20
+        assert repository.calls == ["extend", "update_progress"]
+        settled = await served.outcomes.settle([(job, Completed()) for job in jobs])
+        assert [job.queue for job in settled if job is not None] == names_of_queues
+        assert repository.calls == ["extend", "update_progress", "apply"]
+        kinds = ["job.log", "job.progress", "job.completed"]
+        for queue in made:
+            assert [name for name, at in heard if at == queue.name] == kinds
+        assert len(heard) == 60
+
+
+async def test_the_queues_of_one_write_are_told_only_of_what_was_not_stale(
+    types: JobTypeRegistry, serve: Serve, queues: dict[str, Queue]
+) -> None:
+    heard: list[tuple[str, str]] = []
+    for name, queue in queues.items():
+        queue.on("job.completed", lambda event, at=name: heard.append((at, event.queue)))
+        await types.job(f"of {name}", queue=name)(lambda: None).enqueue()
+    served = serve()
+    lost, held = await fetch(served, types)
+    await queues["one"].mark_job_as_completed(lost)
+    heard.clear()
+    after = await served.outcomes.settle([(held, Completed()), (lost, Completed())])
+    assert [job and job.id for job in after] == [held.id, None]
+    assert heard == [("two", "two")]
+
+
+async def test_whoever_waits_for_a_job_of_one_of_the_queues_is_answered_at_once(
+    types: JobTypeRegistry, serve: Serve
 ) -> None:
     handles = [await types.job(n, queue=n)(lambda: None).enqueue() for n in ("one", "two")]
     served = serve()
-    claimed = await fetch(served, types)
-    update, failures = queues["two"].update_progress, [RuntimeError("away")]
+    jobs = await fetch(served, types)
+    waiting = [asyncio.ensure_future(handle.wait(SECONDS)) for handle in handles]
+    await asyncio.sleep(0)
+    await served.outcomes.settle([(job, Completed()) for job in jobs])
+    assert [(await each).state for each in waiting] == [JobState.COMPLETED] * 2
 
-    async def fail_once(updates: Any) -> Any:
-        if failures:
-            raise failures.pop()
-        return await update(updates)
 
-    monkeypatch.setattr(queues["two"], "update_progress", fail_once)
-    said = [ProgressUpdate(job.id, job.token, job.attempt, lines=("hello",)) for job in claimed]
-    with pytest.raises(RuntimeError, match="away"):
-        await served.update_progress(said)
-    assert await served.update_progress(said) == [True, True]
-    assert [len(await handle.logs()) for handle in handles] == [1, 1]
+async def test_nothing_is_written_once_one_of_the_queues_is_closed(
+    types: JobTypeRegistry, serve: Serve, queues: dict[str, Queue]
+) -> None:
+    await types.job("a", queue="one")(lambda: None).enqueue()
+    served = serve()
+    [job] = await fetch(served, types)
+    await queues["two"].close()
+    with pytest.raises(AlreadyClosed, match="queue 'two' is closed"):
+        await served.outcomes.settle([(job, Completed())])
+
+
+async def test_closing_a_queue_waits_for_a_write_to_several(
+    types: JobTypeRegistry,
+    serve: Serve,
+    queues: dict[str, Queue],
+    repository: UnreliableRepository,
+) -> None:
+    heard: list[str] = []
+    queues["two"].on("job.completed", lambda event: heard.append(event.queue))
+    for name in queues:
+        await types.job(name, queue=name)(lambda: None).enqueue()
+    served = serve()
+    jobs = await fetch(served, types)
+    repository.hangs = asyncio.Event()
+    settling = asyncio.ensure_future(served.outcomes.settle([(job, Completed()) for job in jobs]))
+    await eventually(lambda: "apply" in repository.calls)
+    closing = asyncio.ensure_future(queues["two"].close())
+    await asyncio.sleep(0.01)
+    assert not closing.done()
+    repository.hangs.set()
+    await asyncio.gather(settling, closing)
+    assert heard == ["two"]
 
 
 # ── settling ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_outcome_that_was_written_before_a_queue_failed_is_not_stale_later(
-    types: JobTypeRegistry,
-    work: Callable[..., Any],
-    queues: dict[str, Queue],
-    monkeypatch: Any,
-    repository: UnreliableRepository,
+async def test_outcomes_of_several_queues_that_could_not_be_written_are_written_later(
+    types: JobTypeRegistry, work: Callable[..., Any], repository: UnreliableRepository
 ) -> None:
     both = asyncio.Barrier(2)  # so that they end together, and are settled in one step
 
@@ -247,25 +324,18 @@ async def test_an_outcome_that_was_written_before_a_queue_failed_is_not_stale_la
     @types.job("b", queue="two")
     async def second() -> str:
         await both.wait()
+        repository.loses_answers = 1
         return "two"
 
-    settle, failures = queues["two"].settle, [RepositoryUnavailable("db", "away")]
-
-    async def fail_once(outcomes: Any) -> Any:
-        if failures:
-            raise failures.pop()
-        return await settle(outcomes)
-
-    monkeypatch.setattr(queues["two"], "settle", fail_once)
     lost: list[Any] = []
     jobs: list[JobHandle[str]] = [await first.enqueue(), await second.enqueue()]
     worker = await work(concurrency=2)
     worker.on("worker.lock.lost", lost.append)
     assert [await job.result(SECONDS) for job in jobs] == ["one", "two"]
     await worker.close()
-    assert (failures, lost) == ([], [])
-    counted = [info.statistics.successes for info in await repository.storage.job_types.all()]
-    assert counted == [1, 1]
+    assert lost == []
+    assert repository.loses_answers == 0
+    assert repository.calls.count("apply") == 2
 
 
 # ── limits ───────────────────────────────────────────────────────────────────────────────────
@@ -309,9 +379,9 @@ async def test_a_limited_type_is_not_starved_by_others(
     assert [each.count("one/limited") for each in taken] == [0, 1, 0]
 
 
-@pytest.mark.parametrize("notice", ["extend", "report"])
+@pytest.mark.parametrize("found_by", ["extending", "progress"])
 async def test_a_job_that_was_lost_makes_room_again(
-    types: JobTypeRegistry, serve: Serve, queues: dict[str, Queue], notice: str
+    types: JobTypeRegistry, serve: Serve, queues: dict[str, Queue], found_by: str
 ) -> None:
     limited = types.job("limited", queue="one", max_concurrency=1)(lambda: None)
     for _ in range(2):
@@ -321,13 +391,12 @@ async def test_a_job_that_was_lost_makes_room_again(
     assert await fetch(served, types) == []
     await queues["one"].mark_job_as_completed(job)
     assert job.lock is not None
-    if notice == "extend":
-        [extension] = await served.extend_job_locks([job.lock], 30)
+    if found_by == "extending":
+        [extension] = await served.outcomes.extend_locks([job.lock], timedelta(seconds=30))
         assert extension.is_held is False
     else:
-        assert await served.update_progress([ProgressUpdate(job.id, job.token, job.attempt)]) == [
-            False
-        ]
+        said = [(job, ProgressUpdate(job.id, job.token, job.attempt))]
+        assert await served.outcomes.update_progress(said) == [False]
     assert len(await fetch(served, types)) == 1
 
 
@@ -374,7 +443,7 @@ async def test_counts_that_cannot_be_written_are_kept(
     await job.enqueue()
     served = serve()
     [claimed] = await fetch(served, types)
-    await served.settle([(claimed, Completed())])
+    await served.outcomes.settle([(claimed, Completed())])
     count_runs = repository.storage.job_types.count_runs
 
     async def fail(_: Any) -> None:
@@ -382,9 +451,9 @@ async def test_counts_that_cannot_be_written_are_kept(
 
     monkeypatch.setattr(repository.storage.job_types, "count_runs", fail)
     with pytest.raises(RuntimeError, match="away"):
-        await served.deregister(new_worker_id())
+        await served.outcomes.deregister(new_worker_id())
     monkeypatch.setattr(repository.storage.job_types, "count_runs", count_runs)
-    await served.deregister(new_worker_id())
+    await served.outcomes.deregister(new_worker_id())
     info = await repository.storage.job_types.get("quick")
     assert info is not None
     assert info.statistics == RunStatistics(1, 1, 0, claimed.started_at, AttemptOutcome.COMPLETED)

@@ -212,7 +212,7 @@ async def test_a_worker_whose_queue_is_closed_closes_and_says_why(
 
 async def test_the_waits_grow_and_whoever_gets_through_wakes_the_others() -> None:
     reported: list[str] = []
-    watch = OutageWatch(lambda error, during: reported.append(during), chance=lambda: 0.0)
+    watch = OutageWatch(lambda error, during: reported.append(during), random=lambda: 0.0)
     is_away = True
     calls = {"one": 0, "two": 0}
 

@@ -53,11 +53,6 @@ class HeldJobs:
         self._counts.subtract(limited)
         return bool(limited)
 
-    def queue_of(self, key: HeldKey) -> str | None:
-        """The queue of a held job; None if it is not held any more."""
-        job = self._held.get(key)
-        return None if job is None else job.queue
-
     def wishes(self, queues: Iterable[str], names: frozenset[str] | None) -> list[Wish]:
         """The claims that bring jobs of all types and no more of the limited ones than may be.
 

@@ -8,9 +8,9 @@ import logging
 import threading
 from collections.abc import Awaitable
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from enfila.core.application.job_ids import JobIds
+from enfila.core.application.job_ids import new_job_id
 from enfila.core.application.job_types.implementation import Implementation
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.worker.active_job import ActiveJob, RunDesk, SyncActiveJob
@@ -22,13 +22,11 @@ from enfila.core.domain.json_document import JsonDocument
 
 logger = logging.getLogger("enfila.rehearsal")
 
-_ids: Final = JobIds()
 
-
-class _Audience(RunDesk):
+class _Log(RunDesk):
     """Hears what a rehearsed job says; nothing is stored."""
 
-    async def report(
+    async def update_progress(
         self, run: Run, *, progress: JsonDocument | None = None, line: str | None = None
     ) -> None:
         said = line if progress is None else f"progress {progress.text}"
@@ -50,7 +48,7 @@ async def rehearse(it: Implementation, arguments: dict[str, Any]) -> Any:  # noq
     document = codec.write_payload(arguments)
     definition = it.definition
     job = Job.new(
-        _ids.next(now), definition.queue, definition.name, document, definition.options, now
+        new_job_id(now), definition.queue, definition.name, document, definition.options, now
     )
     job.attempt, job.token = 1, LockToken(1)
     answer = await _run(it, Run(job, 0.0, 0.0), codec.read_payload(document))
@@ -60,7 +58,7 @@ async def rehearse(it: Implementation, arguments: dict[str, Any]) -> Any:  # noq
 
 
 async def _run(it: Implementation, run: Run, payload: object) -> object:
-    call, desk = it.handler().function, _Audience()
+    call, desk = it.handler().function, _Log()
     if it.on_loop:
         answer = call(ActiveJob(run, desk, payload))
     else:

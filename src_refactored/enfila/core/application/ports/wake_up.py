@@ -30,6 +30,9 @@ ALL_SCHEDULES: Final = ""
 class Notice:
     """A hint to other processes that a write may carry, so that it arrives with the commit.
 
+    A hint is said after a commit, a notice is put into it: as with the NOTIFY of PostgreSQL, from
+    which the word is. It is mutable, since only the write knows whether it could take it along.
+
     Attributes:
         channel, text: what is to be sent where.
         after: how many hints its maker had heard before.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from enfila.core.domain.events import QUEUE_EVENTS
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import Json
@@ -83,6 +84,10 @@ class AbstractQueue(Emitter, JobSource[P, R], ABC):
         """As `add`, for code without an event loop; not to be called from one."""
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────
+
+    @abstractmethod
+    async def get_job(self, job_id: JobId | str) -> JobHandle[R] | None:
+        """The job with this id, as it is now; None if there is none here."""
 
     @abstractmethod
     async def get_jobs(
@@ -181,6 +186,12 @@ class AbstractQueue(Emitter, JobSource[P, R], ABC):
             return False
         [extension] = await self.extend_job_locks([job.lock], lock_duration)
         return extension.is_held
+
+    @abstractmethod
+    async def extend_job_locks(
+        self, locks: Sequence[Lock], lock_duration: Duration
+    ) -> list[Extension]:
+        """Makes locks hold for `lock_duration` from now on, in one statement; in their order."""
 
     @abstractmethod
     async def mark_job_as_completed(self, job: Job, result: R | None = None) -> Job:

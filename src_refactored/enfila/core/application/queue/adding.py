@@ -2,69 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from enfila.core.application.group_commit import GroupCommit
-from enfila.core.application.job_ids import JobIds
+from enfila.core.application.job_ids import new_job_id
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.transactional_jobs import CallersTransaction
-from enfila.core.application.ports.wake_up import Hint, Notice
-from enfila.core.application.queue.announcer import Place
-from enfila.core.application.queue.announcing import events_of_addition
-from enfila.core.application.queue.audience import Audience
 from enfila.core.application.queue.job_catalog import JobCatalog, Terms
 from enfila.core.application.queue.new_job import NewJob
 from enfila.core.application.queue.payload_codec import PayloadCodec
+from enfila.core.application.queue.publisher import Publisher
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.addition import Added
-from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.queue import name as checked_name
 
 MOST_IN_A_GROUP: Final = 1_000
 
-# One source for the whole process, so that ids rise across its queues too.
-_ids = JobIds()
-
 
 class Adding:
     """Makes jobs and stores them: alone with those of concurrent callers, or as a set.
 
     Args:
-        queue: its name.
         repository: where jobs are stored.
         codec: turns payloads into documents.
         defaults: for what a job's own options leave out.
         catalog: knows types of jobs, with a codec and defaults of their own; None without types.
-        audience: who is told.
+        publisher: tells of what was added.
         clock: for ids, and for whether a job is delayed.
         defer: has something called, on whatever loop the queue lives, from any thread.
     """
 
     def __init__(
         self,
-        queue: str,
         repository: IJobRepository,
+        publisher: Publisher,
         *,
         codec: PayloadCodec,
         defaults: JobOptions | None,
         catalog: JobCatalog | None,
-        audience: Audience,
         clock: Clock,
         defer: Callable[[Callable[[], None]], None],
     ) -> None:
-        self._queue = queue
+        self._queue = publisher.queue
         self._repository = repository
         self._terms = Terms(codec, _options("default_job_options", defaults) or DEFAULT_OPTIONS)
         self._catalog = catalog
-        self._audience = audience
+        self._publisher = publisher
         self._clock = clock
         self._defer = defer
         self._group = GroupCommit(
-            self.add_together, limit=MOST_IN_A_GROUP, name=f"enfila adds to {queue}"
+            self.add_together, limit=MOST_IN_A_GROUP, name=f"enfila adds to {self._queue}"
         )
 
     def make(self, new: NewJob) -> Job:
@@ -78,7 +69,7 @@ class Adding:
         terms = self._terms_of(name)
         now = self._clock.now()
         return Job.new(
-            _ids.next(now),
+            new_job_id(now),
             self._queue,
             name,
             terms.codec.write_payload(new.payload),
@@ -100,11 +91,9 @@ class Adding:
         """Stores jobs, all or none."""
         if not jobs:
             return []
-        notice = self._audience.notice(Hint.JOBS)
-        with self._audience.announcer.place(job.id for job in jobs) as place:
-            added = await self._repository.add(jobs, *([notice] if notice else []))
-            self._tell(added, place)
-        self._wake_workers(notice)
+        with self._publisher.writing(job.id for job in jobs) as write:
+            added = await self._repository.add(jobs, write.carried_notice())
+            write.added(added)
         return added
 
     async def add_within(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
@@ -127,29 +116,13 @@ class Adding:
 
     def _tell_after_commit(self, added: Sequence[Added], transaction: CallersTransaction) -> None:
         def committed() -> None:
-            with self._audience.announcer.place(_new_ones(added)) as place:
-                self._tell(added, place)
-            self._wake_workers()
+            new_ones = (each.job.id for each in added if not each.is_duplicate)
+            with self._publisher.writing(new_ones) as write:
+                write.added(added)
 
         self._repository.storage.transactional_jobs.after_commit(
             transaction, lambda: self._defer(committed)
         )
-
-    def _wake_workers(self, notice: Notice | None = None) -> None:
-        self._audience.drained.arm()
-        self._audience.hint(Hint.JOBS, notice)
-
-    def _tell(self, added: Sequence[Added], place: Place) -> None:
-        emitter = self._audience.emitter
-        if emitter.is_heard:
-            for each in added:
-                if not each.is_duplicate:
-                    for event in events_of_addition(each.job, emitter.has_listeners):
-                        place.tell(event)
-
-
-def _new_ones(added: Iterable[Added]) -> list[JobId]:
-    return [each.job.id for each in added if not each.is_duplicate]
 
 
 def _options(field: str, options: JobOptions | None) -> JobOptions | None:

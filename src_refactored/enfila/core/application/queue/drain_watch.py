@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from enfila.core.application.emitter import Emitter
-from enfila.core.application.queue.holdings import Holdings
+from enfila.core.application.queue.claimed_jobs import ClaimedJobs
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.domain.errors import EnfilaError
 from enfila.core.domain.events import QueueDrained
@@ -30,7 +30,7 @@ class DrainWatch:
         self,
         queue: str,
         emitter: Emitter,
-        holdings: Holdings,
+        claimed: ClaimedJobs,
         *,
         count: Callable[[], Coroutine[Any, Any, QueueCounts]],
         now: Callable[[], datetime],
@@ -38,7 +38,7 @@ class DrainWatch:
     ) -> None:
         self._queue = queue
         self._emitter = emitter
-        self._holdings = holdings
+        self._claimed = claimed
         self._count = count
         self._now = now
         self._tasks = tasks
@@ -46,7 +46,7 @@ class DrainWatch:
         self._armings = 0
 
     def arm(self) -> None:
-        """Notes that there is work: jobs were added or fetched, or are about to be removed."""
+        """Notes that there is work: jobs were added or claimed, or may be about to end."""
         self._is_armed = True
         self._armings += 1
 
@@ -54,7 +54,7 @@ class DrainWatch:
     def is_due(self) -> bool:
         """Whether it is worth to `look`."""
         return (
-            self._is_armed and not self._holdings and self._emitter.has_listeners(QueueDrained.name)
+            self._is_armed and not self._claimed and self._emitter.has_listeners(QueueDrained.name)
         )
 
     def look_soon(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from enfila.core.application.ports.job_reader import LogLine
+from enfila.core.application.queue.job_operations import JobOperations
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.failure import JobError
@@ -18,50 +19,6 @@ from enfila.core.domain.json_document import Json
 R = TypeVar("R")
 
 
-class JobDesk(Protocol):
-    """What a handle asks of the queue it came from. Errors as in `AbstractQueue`."""
-
-    async def reload(self, job_id: JobId) -> Job:
-        """The job as it is now. `JobNotFound`."""
-        ...
-
-    async def wait_until_final(self, job_id: JobId, timeout: Duration | None) -> Job:
-        """The job once it is final. `JobNotFound`, `TimeoutError`."""
-        ...
-
-    def read_result(self, job: Job) -> object:
-        """The result of a completed job in the queue's result type."""
-        ...
-
-    async def attempts_of(self, job_id: JobId) -> list[Attempt]:
-        """Its runs, oldest first."""
-        ...
-
-    async def logs_of(self, job_id: JobId, limit: int, offset: int) -> list[LogLine]:
-        """Its log lines, oldest first."""
-        ...
-
-    async def do_retry(self, job_id: JobId, *, fresh_attempts: bool) -> Job:
-        """The job, back in line."""
-        ...
-
-    async def do_promote(self, job_id: JobId) -> Job:
-        """The job, in line before its time."""
-        ...
-
-    async def do_cancel(self, job_id: JobId, reason: str) -> Job:
-        """The job, cancelled or asked to."""
-        ...
-
-    async def do_set_priority(self, job_id: JobId, priority: int) -> Job:
-        """The job at its new place."""
-        ...
-
-    async def remove(self, job_id: JobId) -> None:
-        """Removes it."""
-        ...
-
-
 class JobHandle(Generic[R]):
     """One job: what it was when it was last looked at, and what can be done about it.
 
@@ -72,11 +29,11 @@ class JobHandle(Generic[R]):
         is_duplicate: this job held the deduplication key, so no new one was added.
     """
 
-    __slots__ = ("_desk", "_job", "is_duplicate")
+    __slots__ = ("_job", "_operations", "is_duplicate")
 
-    def __init__(self, job: Job, desk: JobDesk, *, is_duplicate: bool = False) -> None:
+    def __init__(self, job: Job, operations: JobOperations, *, is_duplicate: bool = False) -> None:
         self._job = job
-        self._desk = desk
+        self._operations = operations
         self.is_duplicate = is_duplicate
 
     @property
@@ -184,12 +141,12 @@ class JobHandle(Generic[R]):
             JobNotFound: it was removed.
             TimeoutError: it was not final in time; the job is not touched by that.
         """
-        self._job = await self._desk.wait_until_final(self.id, timeout)
+        self._job = await self._operations.wait(self.id, timeout)
         return self
 
     async def refresh(self) -> JobHandle[R]:
         """Looks again; this handle. `JobNotFound` when it was removed."""
-        self._job = await self._desk.reload(self.id)
+        self._job = await self._operations.load(self.id)
         return self
 
     async def result(self, timeout: Duration | None = None) -> R:
@@ -203,40 +160,40 @@ class JobHandle(Generic[R]):
             JobNotFound: it was removed.
             TimeoutError: it was not final in time; the job is not touched by that.
         """
-        self._job = await self._desk.wait_until_final(self.id, timeout)
-        return cast("R", self._desk.read_result(self._job))
+        self._job = await self._operations.wait(self.id, timeout)
+        return cast("R", self._operations.read_result(self._job))
 
     async def attempt_history(self) -> list[Attempt]:
         """Its runs, oldest first: start, end, outcome, error and worker of each."""
-        return await self._desk.attempts_of(self.id)
+        return await self._operations.attempts(self.id)
 
     async def logs(self, *, limit: int = 1000, offset: int = 0) -> list[LogLine]:
         """The lines it logged, oldest first."""
-        return await self._desk.logs_of(self.id, limit, offset)
+        return await self._operations.logs(self.id, limit, offset)
 
     async def retry(self, *, fresh_attempts: bool = False) -> JobHandle[R]:
         """Puts it back in line; see `AbstractQueue.retry`."""
-        self._job = await self._desk.do_retry(self.id, fresh_attempts=fresh_attempts)
+        self._job = await self._operations.retry(self.id, fresh_attempts=fresh_attempts)
         return self
 
     async def promote(self) -> JobHandle[R]:
         """Puts it in line now; see `AbstractQueue.promote`."""
-        self._job = await self._desk.do_promote(self.id)
+        self._job = await self._operations.promote(self.id)
         return self
 
     async def cancel(self, reason: str = "cancelled by request") -> JobHandle[R]:
         """Cancels it; see `AbstractQueue.cancel`."""
-        self._job = await self._desk.do_cancel(self.id, reason)
+        self._job = await self._operations.cancel(self.id, reason)
         return self
 
     async def set_priority(self, priority: int) -> JobHandle[R]:
         """Moves it in line; see `AbstractQueue.set_priority`."""
-        self._job = await self._desk.do_set_priority(self.id, priority)
+        self._job = await self._operations.set_priority(self.id, priority)
         return self
 
     async def remove(self) -> None:
         """Removes it; see `AbstractQueue.remove`."""
-        await self._desk.remove(self.id)
+        await self._operations.remove(self.id)
 
     def __repr__(self) -> str:
         return f"<job {self.name!r} {self.id} {self.state.value} on {self.queue!r}>"

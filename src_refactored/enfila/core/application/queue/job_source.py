@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from enfila.core.application.emitter import ErrorReporter
 from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.queue.job_handle import JobHandle
 from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.application.queue.outcome_writer import OutcomeWriter
 from enfila.core.domain.duration import Duration
-from enfila.core.domain.job.identity import JobId, WorkerId
+from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension, Lock
-from enfila.core.domain.job.outcome import Outcome
-from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.json_document import JsonDocument
-from enfila.core.domain.worker import WorkerInfo
 
 P = TypeVar("P")
 """The type of a payload."""
@@ -28,15 +24,20 @@ R = TypeVar("R")
 
 
 class JobSource(ABC, Generic[P, R]):
-    """Where a worker takes jobs from and says what became of them: a queue, or several.
+    """Where a worker takes jobs from: a queue, or several of one database.
+
+    Here is what depends on the queue. What became of jobs is written to the database, for all
+    queues at once: `outcomes`.
 
     Every method may raise `RepositoryUnavailable`, and after it was closed `AlreadyClosed`.
 
     Attributes:
         name: what people read: the name of the queue, or of the queues.
+        outcomes: settles jobs, extends their locks, stores their progress, and knows workers.
     """
 
     name: str
+    outcomes: OutcomeWriter
 
     @abstractmethod
     async def fetch_jobs_and_lock(
@@ -69,22 +70,8 @@ class JobSource(ABC, Generic[P, R]):
         """
 
     @abstractmethod
-    async def extend_job_locks(
-        self, locks: Sequence[Lock], lock_duration: Duration
-    ) -> list[Extension]:
-        """Makes locks hold for `lock_duration` from now on, in one statement; in their order."""
-
-    @abstractmethod
-    async def settle(self, outcomes: Sequence[tuple[Job, Outcome]]) -> list[Job | None]:
-        """Writes how runs ended, in one step; per run the job afterwards, None if it was stale."""
-
-    @abstractmethod
     async def mark_job_as_active(self, job: Job) -> None:
         """Tells the listeners that a claimed job begins to run."""
-
-    @abstractmethod
-    async def update_progress(self, updates: Sequence[ProgressUpdate]) -> list[bool]:
-        """Stores what running jobs said, in one step; per update whether its token was right."""
 
     @abstractmethod
     async def until_next_due(self) -> timedelta | None:
@@ -97,18 +84,6 @@ class JobSource(ABC, Generic[P, R]):
     @abstractmethod
     def ignore(self, hint: Hint, event: asyncio.Event) -> None:
         """Ends what `listen` began."""
-
-    @abstractmethod
-    async def heartbeat(self, worker: WorkerInfo) -> None:
-        """Notes that a worker is alive."""
-
-    @abstractmethod
-    async def deregister(self, worker_id: WorkerId) -> None:
-        """Forgets a worker that ended in good order."""
-
-    @abstractmethod
-    async def get_job(self, job_id: JobId | str) -> JobHandle[R] | None:
-        """The job with this id, as it is now; None if there is none here."""
 
     @abstractmethod
     def start_maintenance(self, options: MaintenanceOptions | None = None) -> None:

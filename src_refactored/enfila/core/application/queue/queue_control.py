@@ -6,13 +6,10 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
-from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.queue_repository import IQueueRepository
-from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.queue.audience import Audience
+from enfila.core.application.queue.publisher import Publisher
 from enfila.core.domain.errors import QueueNotEmpty
-from enfila.core.domain.events import QueuePaused, QueueResumed
 from enfila.core.domain.job.state import JobState
 
 MOST_IN_A_STATEMENT: Final = 10_000
@@ -21,35 +18,26 @@ MOST_IN_A_STATEMENT: Final = 10_000
 class QueueControl:
     """The use cases on one queue as a whole. Errors as in `AbstractQueue`."""
 
-    def __init__(
-        self, queue: str, repository: IJobRepository, audience: Audience, clock: Clock
-    ) -> None:
-        self._queue = queue
+    def __init__(self, repository: IJobRepository, publisher: Publisher) -> None:
+        self._queue = publisher.queue
         self._repository = repository
         self._queues: IQueueRepository = repository.storage.queues
-        self._audience = audience
-        self._clock = clock
+        self._publisher = publisher
 
     async def pause(self) -> None:
         """Stops claims in every process."""
         if await self._queues.set_paused(self._queue, paused=True):
-            self._audience.emitter.tell(QueuePaused(queue=self._queue, at=self._clock.now()))
-            self._audience.hint(Hint.CONTROL)
+            self._publisher.paused()
 
     async def resume(self) -> None:
         """Allows claims again."""
         if await self._queues.set_paused(self._queue, paused=False):
-            self._audience.emitter.tell(QueueResumed(queue=self._queue, at=self._clock.now()))
-            self._audience.hint(Hint.CONTROL)
-            self._audience.hint(Hint.JOBS)
+            self._publisher.resumed()
 
     async def drain(self, *, delayed: bool) -> int:
         """Removes what has not started."""
         states = {JobState.WAITING, JobState.DELAYED} if delayed else {JobState.WAITING}
-        self._audience.drained.arm()
-        removed = await self._remove(states)
-        self._audience.drained.look_soon()
-        return removed
+        return await self._remove(states)
 
     async def clean(self, state: JobState, older_than: timedelta, limit: int) -> int:
         """Removes what ended a while ago."""
@@ -61,8 +49,7 @@ class QueueControl:
         if removed is None:
             counts = await self._queues.counts(self._queue)
             raise QueueNotEmpty(self._queue, counts.active)
-        self._audience.hint(Hint.CONTROL)
-        self._audience.hint(Hint.SETTLED)
+        self._publisher.obliterated()
         return removed
 
     async def _remove(
@@ -74,17 +61,15 @@ class QueueControl:
     ) -> int:
         """In statements of bounded size, until one finds less than it may remove."""
         removed = 0
-        while limit is None or removed < limit:
-            most = MOST_IN_A_STATEMENT if limit is None else limit - removed
-            batch = min(most, MOST_IN_A_STATEMENT)
-            found = await self._repository.remove_all(
-                self._queue, states, finished_before=finished_before, limit=batch
-            )
-            removed += found
-            if found < batch:
-                break
-        if removed:
-            # Callers may wait for a removed job, and jobs that were blocked by one may run now.
-            self._audience.hint(Hint.SETTLED)
-            self._audience.hint(Hint.JOBS)
+        with self._publisher.writing(()) as write:
+            while limit is None or removed < limit:
+                most = MOST_IN_A_STATEMENT if limit is None else limit - removed
+                batch = min(most, MOST_IN_A_STATEMENT)
+                found = await self._repository.remove_all(
+                    self._queue, states, finished_before=finished_before, limit=batch
+                )
+                removed += found
+                if found < batch:
+                    break
+            write.removed_all(states, removed)
         return removed

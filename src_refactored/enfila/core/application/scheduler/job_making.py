@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
 
-from enfila.core.application.job_ids import JobIds
+from enfila.core.application.job_ids import new_job_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.job_type import DEFAULT_QUEUE, JobTypeInfo
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 from enfila.core.domain.schedule.target import Target
-
-_ids: Final = JobIds()
 
 
 class JobMaking:
@@ -42,7 +39,7 @@ class JobMaking:
         own = JobOptions(run_at=run_at or now, metadata={**options.metadata, **tick.to_metadata()})
         queue = target.queue or (DEFAULT_QUEUE if known is None else known.queue)
         job = Job.new(
-            _ids.next(now), queue, target.job_type, target.document, own.over(options), now
+            new_job_id(now), queue, target.job_type, target.document, own.over(options), now
         )
         job.schedule_id = tick.slug
         return job

@@ -94,7 +94,7 @@ class SchedulerService(Emitter):
         )
         # Woken at a due time and not before it: so without jitter.
         self._ticks = self._periodic(
-            "ticking", ticking.tick_due, lambda: ticking.wait, chance=_never
+            "ticking", ticking.tick_due, lambda: ticking.wait, random=_never
         )
         recording = Recording(
             self._repository.storage.schedule_runs,

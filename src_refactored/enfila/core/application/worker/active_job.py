@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from enfila.core.application.queue.reports import log_line, progress_document
+from enfila.core.application.queue.progress import log_line, progress_document
 from enfila.core.application.worker.run import Run
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class RunDesk(Protocol):
     """What a running job asks of its worker. Each returns after the commit; `LockLost`."""
 
-    async def report(
+    async def update_progress(
         self, run: Run, *, progress: JsonDocument | None = None, line: str | None = None
     ) -> None:
         """Stores progress or a log line."""
@@ -147,7 +147,7 @@ class ActiveJob(_RunningJob[P]):
         Raises:
             LockLost: another worker has the job, or this run is over; nothing was written.
         """
-        await self._desk.report(self._run, line=log_line(line))
+        await self._desk.update_progress(self._run, line=log_line(line))
 
     async def update_progress(self, value: Json) -> None:
         """Stores how far it is: a number, a text or an object; returns after the commit.
@@ -156,7 +156,7 @@ class ActiveJob(_RunningJob[P]):
             LockLost: another worker has the job, or this run is over; nothing was written.
             InvalidRequest: it is not JSON.
         """
-        await self._desk.report(self._run, progress=progress_document(value))
+        await self._desk.update_progress(self._run, progress=progress_document(value))
 
     async def extend_lock(self, length: Duration) -> None:
         """Makes the lock hold for so long from now on.
@@ -196,11 +196,11 @@ class SyncActiveJob(_RunningJob[P]):
 
     def log(self, line: str) -> None:
         """As `ActiveJob.log`."""
-        self._wait(self._desk.report(self._run, line=log_line(line)))
+        self._wait(self._desk.update_progress(self._run, line=log_line(line)))
 
     def update_progress(self, value: Json) -> None:
         """As `ActiveJob.update_progress`."""
-        self._wait(self._desk.report(self._run, progress=progress_document(value)))
+        self._wait(self._desk.update_progress(self._run, progress=progress_document(value)))
 
     def extend_lock(self, length: Duration) -> None:
         """As `ActiveJob.extend_lock`."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from enfila.core.application.worker.active_job import RunDesk
 from enfila.core.application.worker.lock_renewal import LockRenewal
-from enfila.core.application.worker.reports import ReportDesk
+from enfila.core.application.worker.reports import ProgressWriter
 from enfila.core.application.worker.run import Run
 from enfila.core.domain.errors import LockLost
 from enfila.core.domain.json_document import JsonDocument
@@ -15,14 +15,14 @@ from enfila.core.domain.json_document import JsonDocument
 class WorkerDesk(RunDesk):
     """Hands the wishes of running jobs to the parts of the worker that fulfil them."""
 
-    def __init__(self, reports: ReportDesk, renewal: LockRenewal) -> None:
-        self._reports = reports
+    def __init__(self, progress: ProgressWriter, renewal: LockRenewal) -> None:
+        self._progress = progress
         self._renewal = renewal
 
-    async def report(
+    async def update_progress(
         self, run: Run, *, progress: JsonDocument | None = None, line: str | None = None
     ) -> None:
-        await self._reports.submit(run, progress=progress, line=line)
+        await self._progress.submit(run, progress=progress, line=line)
 
     async def extend_lock(self, run: Run, length: timedelta) -> None:
         if not await self._renewal.extend(run, length):

@@ -35,7 +35,8 @@ class Heartbeat:
         concurrency: Callable[[], int],
         active: Callable[[], int],
     ) -> None:
-        self._queue = queue
+        self._outcomes = queue.outcomes
+        self._name = queue.name
         self._worker_id = worker_id
         self._outages = outages
         self._concurrency = concurrency
@@ -60,7 +61,7 @@ class Heartbeat:
     async def _beat(self) -> bool:
         await self._outages.endure(
             _DURING,
-            lambda: self._queue.heartbeat(self._described()),
+            lambda: self._outcomes.heartbeat(self._described()),
             is_over=lambda: self._is_stopped,
         )
         return False
@@ -68,7 +69,7 @@ class Heartbeat:
     def _described(self) -> WorkerInfo:
         return WorkerInfo(
             self._worker_id,
-            self._queue.name,
+            self._name,
             socket.gethostname(),
             os.getpid(),
             self._concurrency(),

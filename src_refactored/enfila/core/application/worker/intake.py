@@ -41,7 +41,7 @@ class Intake:
 
     Args:
         names: only jobs with these names; None for all.
-        chance: random numbers in [0, 1), for the jitter.
+        random: random numbers in [0, 1), for the jitter.
 
     Attributes:
         ended: set when nothing more will be fetched, after a claim under way at the stop.
@@ -58,7 +58,7 @@ class Intake:
         outages: OutageWatch,
         worker_id: WorkerId,
         names: frozenset[str] | None,
-        chance: Callable[[], float] = random.random,
+        random: Callable[[], float] = random.random,
     ) -> None:
         self._queue = queue
         self._worker_id = worker_id
@@ -70,7 +70,7 @@ class Intake:
         self._prefetch = options.prefetch
         self._outages = outages
         self._names = names
-        self._chance = chance
+        self._random = random
         self._pace = Pace()
         self._look = asyncio.Event()
         self._is_drained = False
@@ -198,7 +198,7 @@ class Intake:
         self._is_drained = False
 
     async def _until_next_look(self) -> float:
-        poll = self._poll * (1 - _JITTER + 2 * _JITTER * self._chance())
+        poll = self._poll * (1 - _JITTER + 2 * _JITTER * self._random())
         due = await self._outages.endure(
             _ASKING,
             self._queue.until_next_due,

@@ -43,6 +43,7 @@ class LockRenewal:
         on_lost: Callable[[Run], None],
     ) -> None:
         self._queue = queue
+        self._outcomes = queue.outcomes
         self._held = held
         self._length = options.lock_length
         self._interval = options.renewal_interval.total_seconds()
@@ -86,7 +87,7 @@ class LockRenewal:
         if lock is None or run.is_lost or run.stage is not Stage.RUNNING:
             return False
         length = max(length, self._length)
-        [extension] = await self._queue.extend_job_locks([lock], length)
+        [extension] = await self._outcomes.extend_locks([lock], length)
         self._hear(run, extension, asked_at + length.total_seconds())
         return extension.is_held
 
@@ -117,7 +118,7 @@ class LockRenewal:
     async def _extend(
         self, locked: list[tuple[Run, Lock]], length: timedelta, asked_at: float
     ) -> None:
-        extensions = await self._queue.extend_job_locks([lock for _, lock in locked], length)
+        extensions = await self._outcomes.extend_locks([lock for _, lock in locked], length)
         for (run, _), extension in zip(locked, extensions, strict=True):
             self._hear(run, extension, asked_at + length.total_seconds())
 

@@ -27,9 +27,9 @@ class OutageWatch:
     meets it first; the first part that gets through wakes all the others.
     """
 
-    def __init__(self, report: ErrorReport, *, chance: Callable[[], float] = random.random) -> None:
+    def __init__(self, report: ErrorReport, *, random: Callable[[], float] = random.random) -> None:
         self._report = report
-        self._chance = chance
+        self._random = random
         self._failing: dict[str, Exception] = {}
         self._woken = asyncio.Event()
         self._is_hurried = False
@@ -92,5 +92,5 @@ class OutageWatch:
 
     async def _rest(self, wait: float) -> None:
         longest = _LONGEST_HURRIED_WAIT if self._is_hurried else _LONGEST_WAIT
-        jittered = min(wait, longest) * (1 - self._chance() / 2)
+        jittered = min(wait, longest) * (1 - self._random() / 2)
         await is_set_within(self._woken, jittered)

@@ -20,7 +20,7 @@ from enfila.core.application.worker.interrupter import Interrupter
 from enfila.core.application.worker.lock_renewal import LockRenewal
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.processor import Processor
-from enfila.core.application.worker.reports import ReportDesk
+from enfila.core.application.worker.reports import ProgressWriter
 from enfila.core.application.worker.run import Cause, HeldRuns, Interruption, Run
 from enfila.core.application.worker.runners import Runners
 from enfila.core.application.worker.settlement import Settlement
@@ -50,7 +50,7 @@ class WorkerParts:
         *,
         worker_id: WorkerId,
         voice: WorkerVoice,
-        chance: Callable[[], float],
+        random: Callable[[], float],
         on_fault: Callable[[BaseException], None],
     ) -> None:
         self._queue = queue
@@ -61,7 +61,7 @@ class WorkerParts:
         self._loops: list[asyncio.Task[None]] = []
         self._held = HeldRuns()
         self._threads = Threads(f"enfila-{queue.name}")
-        self._outages = OutageWatch(voice.error, chance=chance)
+        self._outages = OutageWatch(voice.error, random=random)
         interrupter = Interrupter(cast("timedelta", options.cancellation_grace))
         self._renewal = LockRenewal(
             queue, self._held, options, self._outages, interrupter, on_lost=voice.lock_lost
@@ -74,11 +74,11 @@ class WorkerParts:
             on_written=voice.settled,
             on_room=self._on_room,
         )
-        self._reports = ReportDesk(
+        self._progress = ProgressWriter(
             queue,
             self._outages,
             on_lost=self._on_lost,
-            on_stored=self._settlement.reports_stored,
+            on_stored=self._settlement.progress_stored,
             is_over=lambda: self._settlement.has_given_up,
         )
         execution = Execution(
@@ -86,7 +86,7 @@ class WorkerParts:
             worker,
             processor,
             options,
-            desk=WorkerDesk(self._reports, self._renewal),
+            desk=WorkerDesk(self._progress, self._renewal),
             interrupter=interrupter,
             threads=self._threads,
             report=voice.error,
@@ -112,7 +112,7 @@ class WorkerParts:
             outages=self._outages,
             worker_id=worker_id,
             names=processor.names,
-            chance=chance,
+            random=random,
         )
         self._heartbeat = Heartbeat(
             queue,
@@ -165,7 +165,7 @@ class WorkerParts:
             self._threads.close()
             self._settlement.give_up()
             self._outages.hurry()
-            await self._reports.close()
+            await self._progress.close()
             await self._tasks.cancel()
             await self.runners.close()
 
@@ -188,7 +188,7 @@ class WorkerParts:
             async with asyncio.timeout(_LAST_WRITES):
                 await self._outages.endure(
                     "signing off",
-                    lambda: self._queue.deregister(self._worker_id),
+                    lambda: self._queue.outcomes.deregister(self._worker_id),
                     is_over=lambda: True,
                     errors=Exception,
                 )

@@ -1,4 +1,4 @@
-"""Storing what running jobs say."""
+"""Storing what running jobs say: their progress and their log lines."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.run import Run, Stage
 from enfila.core.domain.errors import LockLost, RepositoryUnavailable
 from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.json_document import JsonDocument
 
 _MOST_IN_ONE_STATEMENT: Final = 1000
 _LAST_WRITE: Final = 1.0
 """Seconds that a write under way may still take at the close."""
+_Said = tuple[Job, ProgressUpdate]
 _DURING: Final = "storing progress and logs"
 
 
-class ReportDesk:
+class ProgressWriter:
     """Writes the progress and the log lines of all running jobs together.
 
     Args:
@@ -43,20 +45,21 @@ class ReportDesk:
         on_stored: Callable[[Run], None],
         is_over: Callable[[], bool],
     ) -> None:
-        self._queue = queue
+        self._name = queue.name
+        self._outcomes = queue.outcomes
         self._outages = outages
         self._on_lost = on_lost
         self._on_stored = on_stored
         self._is_over = is_over
-        self._group: GroupCommit[ProgressUpdate, bool] = GroupCommit(
-            self._write, limit=_MOST_IN_ONE_STATEMENT, name=f"enfila {queue.name} reports"
+        self._group: GroupCommit[_Said, bool] = GroupCommit(
+            self._write, limit=_MOST_IN_ONE_STATEMENT, name=f"enfila {queue.name} progress"
         )
         self._tasks = OwnedTasks()
 
     async def submit(
         self, run: Run, *, progress: JsonDocument | None = None, line: str | None = None
     ) -> None:
-        """Stores a report of a run; returns after the commit, however long the database is away.
+        """Stores what a run says; returns after the commit, however long the database is away.
 
         Raises:
             LockLost: the lock's token is old, or the run is over; nothing was stored.
@@ -65,7 +68,7 @@ class ReportDesk:
         job = run.job
         if run.stage is not Stage.RUNNING or run.is_lost:
             raise LockLost(job.id, job.token)
-        report = ProgressUpdate(
+        update = ProgressUpdate(
             job.id,
             job.token,
             job.attempt,
@@ -73,10 +76,10 @@ class ReportDesk:
             () if line is None else (line,),
             job.options.keep_logs,
         )
-        run.reports += 1
+        run.unstored += 1
         # In a task of its own, so that a handler that is cancelled meanwhile loses no line, and
         # its outcome still waits for it.
-        if not await self._tasks.run(self._store(run, report), name="enfila report"):
+        if not await self._tasks.run(self._store(run, update), name="enfila progress"):
             self._on_lost(run)
             raise LockLost(job.id, job.token)
 
@@ -87,48 +90,47 @@ class ReportDesk:
             async with asyncio.timeout(_LAST_WRITE):
                 await self._group.close()
 
-    async def _store(self, run: Run, report: ProgressUpdate) -> bool:
+    async def _store(self, run: Run, update: ProgressUpdate) -> bool:
         try:
-            return await self._group.submit(report)
+            return await self._group.submit((run.job, update))
         finally:
-            run.reports -= 1
-            if not run.reports:
+            run.unstored -= 1
+            if not run.unstored:
                 self._on_stored(run)
 
-    async def _write(self, reports: Sequence[ProgressUpdate]) -> list[bool]:
+    async def _write(self, said: Sequence[_Said]) -> list[bool]:
         answers: dict[tuple[JobId, int], bool] = {}
-        for merged in _rounds(reports):
+        for merged in _rounds(said):
             stored = await self._outages.endure(
-                _DURING, partial(self._queue.update_progress, merged), is_over=self._is_over
+                _DURING, partial(self._outcomes.update_progress, merged), is_over=self._is_over
             )
             if stored is None:
-                raise RepositoryUnavailable(self._queue.name, "the worker closed meanwhile")
-            for report, is_stored in zip(merged, stored, strict=True):
-                answers[report.job_id, report.token] = is_stored
-        return [answers[report.job_id, report.token] for report in reports]
+                raise RepositoryUnavailable(self._name, "the worker closed meanwhile")
+            for (job, _), is_stored in zip(merged, stored, strict=True):
+                answers[job.id, job.token] = is_stored
+        return [answers[job.id, job.token] for job, _ in said]
 
 
-def _rounds(reports: Sequence[ProgressUpdate]) -> list[list[ProgressUpdate]]:
-    """Merges reports, one per job and statement.
+def _rounds(said: Sequence[_Said]) -> list[list[_Said]]:
+    """Merges what was said, into one update per job and statement.
 
     Log lines are gathered in order. A second progress of a job needs a second statement, because
     each progress is told to listeners.
     """
-    rounds: list[dict[tuple[JobId, int], ProgressUpdate]] = [{}]
-    for report in reports:
-        key = (report.job_id, report.token)
+    rounds: list[dict[tuple[JobId, int], _Said]] = [{}]
+    for job, update in said:
+        key = (job.id, job.token)
         place = next((place for place in reversed(rounds) if key in place), rounds[0])
-        known = place.get(key)
-        if known is None:
-            place[key] = report
-        elif known.progress is None or report.progress is None:
-            place[key] = replace(
-                known,
-                progress=report.progress or known.progress,
-                lines=known.lines + report.lines,
-            )
+        if key not in place:
+            place[key] = (job, update)
+            continue
+        known = place[key][1]
+        if known.progress is None or update.progress is None:
+            progress = update.progress or known.progress
+            merged = replace(known, progress=progress, lines=known.lines + update.lines)
+            place[key] = (job, merged)
         else:
             if place is rounds[-1]:
                 rounds.append({})
-            rounds[rounds.index(place) + 1][key] = report
+            rounds[rounds.index(place) + 1][key] = (job, update)
     return [list(place.values()) for place in rounds]

@@ -55,10 +55,10 @@ class Run:
         task: what runs it, while it is running.
         thread: the answer of the thread that runs it, while it is in one.
         overdue: the timer after which a cancelled handler is left to itself.
-        reports: how many progress reports and log lines of it are not stored yet.
         outcome: how it ended, once it has.
         is_lock_over: the lock ran out or is another's, and that was told.
         is_refused: the repository could not store its own outcome; it is written as failed.
+        unstored: how many of its progress updates and log lines are not stored yet.
         cancelled: what its handler can wait for; made when it is asked for.
     """
 
@@ -72,10 +72,10 @@ class Run:
         "lock_ends",
         "outcome",
         "overdue",
-        "reports",
         "stage",
         "task",
         "thread",
+        "unstored",
     )
 
     def __init__(self, job: Job, claimed_at: float, lock_ends: float) -> None:
@@ -91,7 +91,7 @@ class Run:
         self.outcome: Outcome | None = None
         self.is_lock_over = False
         self.is_refused = False
-        self.reports = 0
+        self.unstored = 0
 
     @property
     def is_lost(self) -> bool:

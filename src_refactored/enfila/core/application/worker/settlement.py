@@ -25,7 +25,7 @@ class Settlement:
 
     Every write is fenced by its job's lock token, so it is tried again until the database has
     answered, even when the lock has run out: either the job is still this worker's, or the answer
-    is that it is stale. The queue writes in tasks of its own, so nobody who cancels a worker cuts
+    is that it is stale. The writes run in tasks of their own, so nobody who cancels a worker cuts
     a write in the middle.
 
     Args:
@@ -49,7 +49,7 @@ class Settlement:
         on_room: Callable[[], None],
     ) -> None:
         self.limit = limit
-        self._queue = queue
+        self._outcomes = queue.outcomes
         self._held = held
         self._outages = outages
         self._on_written = on_written
@@ -80,11 +80,11 @@ class Settlement:
         run.outcome = outcome
         self._unsettled += 1
         self._all_written.clear()
-        if not run.reports:
+        if not run.unstored:
             self._enqueue(run)
 
-    def reports_stored(self, run: Run) -> None:
-        """Notes that the last report of a run is stored, which its outcome may have waited for."""
+    def progress_stored(self, run: Run) -> None:
+        """Notes that the last word of a run is stored, which its outcome may have waited for."""
         if run.stage is Stage.ENDED and run.outcome is not None and run in self._held:
             self._enqueue(run)
 
@@ -144,7 +144,7 @@ class Settlement:
         async def settle() -> list[Job | None]:
             nonlocal is_uncertain
             try:
-                return await self._queue.settle(outcomes)
+                return await self._outcomes.settle(outcomes)
             except RepositoryUnavailable as error:
                 is_uncertain = is_uncertain or error.uncertain
                 raise
@@ -159,12 +159,11 @@ class Settlement:
 
     async def _as_written_before(self, run: Run) -> Job | None:
         """The job, if an earlier try whose answer was lost did write this outcome."""
-        handle = await self._outages.endure(
-            _DURING, lambda: self._queue.get_job(run.job.id), is_over=lambda: self.has_given_up
+        job = await self._outages.endure(
+            _DURING, lambda: self._outcomes.find(run.job.id), is_over=lambda: self.has_given_up
         )
-        if handle is None or run.outcome is None:
+        if job is None or run.outcome is None:
             return None
-        job = handle.snapshot
         return job if run.job.settle(run.outcome).is_reached_by(job) else None
 
     def _written(self, group: Sequence[Run], answers: Sequence[Job | None]) -> None:

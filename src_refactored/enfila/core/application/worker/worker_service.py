@@ -91,7 +91,7 @@ class WorkerService(Emitter, Generic[P, R]):
             self.options,
             worker_id=self.id,
             voice=self._voice,
-            chance=random,
+            random=random,
             on_fault=self._on_fault,
         )
         self._mode = _Mode.NEW

@@ -89,14 +89,14 @@ class Backoff:
             raise InvalidRequest("backoff.name", name, "give the name of a rule of the worker")
         return cls(BackoffKind.CUSTOM, name=name)
 
-    def delay_after(self, failures: int, chance: float) -> timedelta:
+    def delay_after(self, failures: int, random: float) -> timedelta:
         """The wait after the `failures`-th failed attempt.
 
         Args:
             failures: 1 for the first failure.
-            chance: a random number in [0, 1); it decides only when there is jitter.
+            random: a random number in [0, 1); it decides only when there is jitter.
         """
-        return self._jittered(self._plain_delay(failures), chance)
+        return self._jittered(self._plain_delay(failures), random)
 
     def _plain_delay(self, failures: int) -> timedelta:
         match self.kind:
@@ -117,8 +117,8 @@ class Backoff:
             return LONGEST
         return timedelta(seconds=min(seconds, LONGEST.total_seconds()))
 
-    def _jittered(self, wait: timedelta, chance: float) -> timedelta:
-        return wait * (1 - self.jitter * chance) if self.jitter else wait
+    def _jittered(self, wait: timedelta, random: float) -> timedelta:
+        return wait * (1 - self.jitter * random) if self.jitter else wait
 
     def to_json(self) -> dict[str, Any]:
         """What is stored; defaults are left out."""

@@ -115,18 +115,18 @@ class Job(JobSnapshot):
         held.expires_at = None
         return held
 
-    def settle(self, outcome: Outcome, chance: float = 0.0) -> Transition:
+    def settle(self, outcome: Outcome, random: float = 0.0) -> Transition:
         """What becomes of this active job after a run that ended like this.
 
         Args:
             outcome: how the run ended.
-            chance: a random number in [0, 1) for the jitter of the backoff.
+            random: a random number in [0, 1) for the jitter of the backoff.
         """
         match outcome:
             case Completed(result):
                 return self._move(JobState.COMPLETED, Reason.COMPLETED, result=result, error=None)
             case Failed():
-                return self._fail(outcome, chance)
+                return self._fail(outcome, random)
             case Snoozed() | Released() if self.cancel_requested:
                 return self._cancel(self.cancel_reason or "cancelled")
             case Snoozed(delay):
@@ -137,14 +137,14 @@ class Job(JobSnapshot):
             case Cancelled(reason):
                 return self._cancel(reason)
 
-    def _fail(self, failed: Failed, chance: float) -> Transition:
+    def _fail(self, failed: Failed, random: float) -> Transition:
         record = self.record_of_run(AttemptOutcome.FAILED, failed.error)
         if self.cancel_requested:
             return self._cancel(self.cancel_reason or "cancelled", failed.error)
         if failed.is_recoverable and self.has_attempts_left:
             wait = failed.custom_delay
             if wait is None:
-                wait = self.options.backoff.delay_after(self.attempt, chance)
+                wait = self.options.backoff.delay_after(self.attempt, random)
             return self._move(
                 JobState.DELAYED if wait > ZERO else JobState.WAITING,
                 Reason.RETRYING,

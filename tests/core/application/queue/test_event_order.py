@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from enfila.core.application.emitter import Emitter
-from enfila.core.application.queue.announcer import Announcer
+from enfila.core.application.queue.event_order import EventOrder
 from enfila.core.domain.events import QUEUE_EVENTS, JobEvent, JobRemoved
 from enfila.core.domain.job.identity import JobId
 
@@ -20,7 +20,7 @@ def event(job_id: JobId, what: str) -> JobEvent:
 class Heard:
     def __init__(self) -> None:
         self.emitter = Emitter(QUEUE_EVENTS)
-        self.announcer = Announcer(self.emitter)
+        self.order = EventOrder(self.emitter)
         self.names: list[str] = []
 
     def listen(self) -> None:
@@ -38,23 +38,23 @@ def heard() -> Heard:
 
 
 def test_events_are_told_when_the_write_is_done(heard: Heard) -> None:
-    with heard.announcer.place([A]) as place:
-        place.tell(event(A, "first"))
-        place.tell(event(A, "second"))
+    with heard.order.take_turn([A]) as turn:
+        turn.tell(event(A, "first"))
+        turn.tell(event(A, "second"))
         assert heard.names == []
     assert heard.names == ["first", "second"]
 
 
 def test_what_is_told_during_a_write_waits_for_it(heard: Heard) -> None:
-    with heard.announcer.place([A, B]) as place:
-        heard.announcer.tell(event(A, "active"))
-        place.tell(event(A, "added"))
+    with heard.order.take_turn([A, B]) as turn:
+        heard.order.tell(event(A, "active"))
+        turn.tell(event(A, "added"))
     assert heard.names == ["added", "active"]
 
 
 def test_a_later_write_that_ends_first_is_told_after_the_earlier(heard: Heard) -> None:
-    with heard.announcer.place([A]) as earlier:
-        with heard.announcer.place([A]) as later:
+    with heard.order.take_turn([A]) as earlier:
+        with heard.order.take_turn([A]) as later:
             later.tell(event(A, "settled"))
         earlier.tell(event(A, "added"))
         assert heard.names == []
@@ -62,22 +62,22 @@ def test_a_later_write_that_ends_first_is_told_after_the_earlier(heard: Heard) -
 
 
 def test_other_jobs_do_not_wait(heard: Heard) -> None:
-    with heard.announcer.place([A]):
-        heard.announcer.tell(event(B, "other"))
+    with heard.order.take_turn([A]):
+        heard.order.tell(event(B, "other"))
         assert heard.names == ["other"]
 
 
-def test_a_write_that_failed_gives_its_place_free(heard: Heard) -> None:
-    place = heard.announcer.place([A])
-    with suppress(ValueError), place:
-        heard.announcer.tell(event(A, "after"))
+def test_a_write_that_failed_gives_its_turn_up(heard: Heard) -> None:
+    turn = heard.order.take_turn([A])
+    with suppress(ValueError), turn:
+        heard.order.tell(event(A, "after"))
         raise ValueError("boom")
     assert heard.names == ["after"]
 
 
 def test_a_listener_that_comes_during_a_write_hears_of_it() -> None:
     heard = Heard()
-    with heard.announcer.place([A]) as place:
+    with heard.order.take_turn([A]) as turn:
         heard.listen()
-        place.tell(event(A, "added"))
+        turn.tell(event(A, "added"))
     assert heard.names == ["added"]

@@ -29,7 +29,7 @@ async def taken_over(bench: Bench, clock: FrozenClock) -> tuple[Job, Job]:
     await bench.queue.add("a", options=JobOptions(attempts=5))
     old = await bench.fetch_one()
     clock.advance(LOCK)
-    await bench.parts.maintenance.recover_stalled()
+    await bench.recover_stalled()
     return old, await bench.fetch_one()
 
 
@@ -135,7 +135,8 @@ async def test_only_the_holder_of_the_lock_may_write(
         with pytest.raises(LockLost, match="no longer held under lock token 1"):
             await refused
     assert not await queue.extend_job_lock(old, LOCK)
-    assert await queue.update_progress([ProgressUpdate(old.id, old.token, old.attempt)]) == [False]
+    said = [(old, ProgressUpdate(old.id, old.token, old.attempt))]
+    assert await queue.outcomes.update_progress(said) == [False]
     assert bench.events == []
     assert await queue.extend_job_lock(new, LOCK)
     assert (await queue.mark_job_as_completed(new, 2)).result == 2
@@ -155,8 +156,8 @@ async def test_of_a_step_with_a_stale_outcome_the_others_are_written(
 
 
 async def test_settling_nothing_is_nothing(queue: Queue) -> None:
-    assert await queue.settle([]) == []
-    assert await queue.update_progress([]) == []
+    assert await queue.outcomes.settle([]) == []
+    assert await queue.outcomes.update_progress([]) == []
 
 
 @pytest.mark.parametrize("progress", [0, 0.5, 100, "half", {"done": 3, "of": 4}, {}])

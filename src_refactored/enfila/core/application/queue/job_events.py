@@ -1,4 +1,4 @@
-"""What listeners are told when a job has moved."""
+"""What listeners are told of a job that was added, has moved, or said something."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from enfila.core.domain.events import (
     JobDelayed,
     JobEvent,
     JobFailed,
+    JobLogged,
+    JobProgressed,
     JobRetrying,
     JobStalled,
 )
 from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.job.transition import Transition
 
@@ -90,6 +93,23 @@ def events_of_addition(job: Job, hears: Hears) -> Iterator[JobEvent]:
             job_id=job.id,
             job_name=job.name,
             run_at=job.run_at,
+        )
+
+
+def events_of_progress(
+    job: Job, update: ProgressUpdate, at: datetime, hears: Hears
+) -> Iterator[JobEvent]:
+    """The events of what a running job said, without those that nobody hears."""
+    if hears(JobLogged.name):
+        for line in update.lines:
+            yield JobLogged(queue=job.queue, at=at, job_id=job.id, job_name=job.name, line=line)
+    if update.progress is not None and hears(JobProgressed.name):
+        yield JobProgressed(
+            queue=job.queue,
+            at=at,
+            job_id=job.id,
+            job_name=job.name,
+            progress=update.progress.value,
         )
 
 

@@ -1,0 +1,101 @@
+"""What one queue object consists of, wired in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from enfila.core.application.emitter import Emitter
+from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.ports.wake_up import WakeUp
+from enfila.core.application.queue.adding import Adding
+from enfila.core.application.queue.claiming import Claiming
+from enfila.core.application.queue.job_catalog import JobCatalog
+from enfila.core.application.queue.job_operations import JobOperations
+from enfila.core.application.queue.maintenance.maintenance_service import (
+    Maintenance,
+    duties_of_a_queue,
+)
+from enfila.core.application.queue.outcome_writer import OutcomeWriter
+from enfila.core.application.queue.payload_codec import PayloadCodec
+from enfila.core.application.queue.publisher import Publisher
+from enfila.core.application.queue.queue_control import QueueControl
+from enfila.core.application.sync_portal import SyncPortal
+from enfila.core.application.tasks import OwnedTasks
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.retention import RetentionPolicy
+
+
+class QueueComponents:
+    """The use cases that a queue delegates to, and what they share: a publisher and the tasks.
+
+    Args:
+        check_open: raises `AlreadyClosed` when the queue is closed.
+
+    Attributes:
+        tasks: everything that writes runs in one of these, to its end.
+        portal: the way in for code without an event loop.
+        publisher: tells what was written.
+        adding, claiming, outcomes, operations, control: the use cases, as their files say.
+        maintenance: does what keeps the queue in order.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        repository: IJobRepository,
+        *,
+        wake_up: WakeUp,
+        emitter: Emitter,
+        codec: PayloadCodec,
+        codec_of: Callable[[Job], PayloadCodec],
+        defaults: JobOptions | None,
+        catalog: JobCatalog | None,
+        retention: RetentionPolicy | None,
+        clock: Clock,
+        random: Callable[[], float],
+        check_open: Callable[[], None],
+    ) -> None:
+        self.tasks = OwnedTasks()
+        self.portal = SyncPortal(f"enfila adds to {queue}")
+        self.publisher = Publisher(
+            queue,
+            repository,
+            wake_up,
+            emitter=emitter,
+            clock=clock,
+            tasks=self.tasks,
+            check_open=check_open,
+        )
+        self.adding = Adding(
+            repository,
+            self.publisher,
+            codec=codec,
+            defaults=defaults,
+            catalog=catalog,
+            clock=clock,
+            defer=self.portal.post,
+        )
+        self.outcomes = OutcomeWriter(repository, [self.publisher], tasks=self.tasks, random=random)
+        self.claiming = Claiming(repository, self.publisher, self.outcomes, self.tasks)
+        self.operations = JobOperations(
+            repository, self.publisher, tasks=self.tasks, codec_of=codec_of
+        )
+        self.control = QueueControl(repository, self.publisher)
+        self.maintenance = Maintenance(
+            duties_of_a_queue(repository, self.publisher, retention),
+            queue=queue,
+            report=lambda error: emitter.report_error(error, f"maintenance of {queue}"),
+            random=random,
+        )
+
+    async def close(self, error: Exception) -> None:
+        """Ends what runs, after its writes; who waits for a job gets `error`. Idempotent."""
+        await self.maintenance.stop()
+        await self.adding.close()
+        await self.publisher.close(error)
+        await self.tasks.wait()
+        if self.portal.has_thread:
+            await asyncio.to_thread(self.portal.close)
