@@ -1,4 +1,4 @@
-"""One run of a job, as it is remembered."""
+"""One run of a job, as it is stored in the attempt history."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class AttemptOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Value object: one run of a job.
+    """Value object: one run of a job in its attempt history.
 
     Attributes:
-        number: 1 for the first attempt; a run that was given back (stalled, released) has the
-            number of the one that follows it.
-        token: the lock token it ran under; unique for the job, and the order of its runs.
+        number: 1 for the first attempt; a run that was not counted (stalled, released) has the
+            same number as the one that follows it.
+        token: the lock token it ran under; unique for the job, and growing with each run.
         started_at: when it was claimed.
         finished_at: None while it runs.
         error: why it failed; None otherwise.

@@ -1,4 +1,4 @@
-"""The job: one unit of work, and the rules of its life."""
+"""The job: one unit of work, and the rules of its state transitions."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from enfila.core.domain.json_document import NULL, Json, JsonDocument
 
 @dataclass(slots=True)
 class Job:
-    """Entity: one unit of work. It decides its own moves and never makes them.
+    """Entity: one unit of work. It decides its state transitions, and does not change itself.
 
-    Every method that ends in a `Transition` leaves the job as it is; a repository applies the
-    transition, or says that it is stale. Instants are aware UTC.
+    Every method that returns a `Transition` leaves the job unchanged. A repository applies the
+    transition, or answers that it is stale. Instants are aware UTC.
 
     Attributes:
         attempt: the number of the current or last attempt; 0 before the first.
         max_attempts: never exceeded by `attempt`.
-        token: rises by one with every claim; the fence of the current holder.
+        token: the fencing token of the lock; grows by one with every claim.
         position: order among jobs of equal priority, lower first; given by the repository.
         worker_id: the worker of the current or last run.
-        stalled_count: how often a holder vanished.
-        expires_at: not started by then, the job is cancelled; None once it has started.
-        blocked_by: the job it waits for, while blocked.
+        stalled_count: how often its lock expired during a run.
+        expires_at: if it has not started by then, it is cancelled; None once it has started.
+        blocked_by: the job that it waits for, while it is blocked.
     """
 
     id: JobId
@@ -76,36 +76,36 @@ class Job:
     tenant: str | None = None
 
     def __copy__(self) -> Job:
-        # Without this `copy.copy` takes the way of pickle, which is five times as slow.
+        # Without this `copy.copy` uses the pickle protocol, which is five times as slow.
         return Job(*_values(self))
 
-    # ── what it says of itself ───────────────────────────────────────────────────────────────
+    # ── properties ───────────────────────────────────────────────────────────────────────────
 
     @property
     def payload(self) -> Json:
-        """The payload as JSON."""
+        """The decoded payload."""
         return self.document.value
 
     @property
     def result(self) -> Json:
-        """The result as JSON; None while there is none."""
+        """The decoded result; None while there is none."""
         return None if self.result_document is None else self.result_document.value
 
     @property
     def progress(self) -> Json:
-        """The last progress reported; None while there is none."""
+        """The latest progress; None while there is none."""
         return self.progress_document.value
 
     @property
     def lock(self) -> Lock | None:
-        """The lock it is held under; None unless active."""
+        """The lock of the worker that holds it; None unless it is active."""
         if self.worker_id is None or self.locked_until is None:
             return None
         return Lock(self.id, self.token, self.worker_id, self.locked_until)
 
     @property
     def unrecorded_run(self) -> Attempt | None:
-        """The run that no record tells of: one that goes on, or that completed."""
+        """The run that has no row in the attempt history: a running or a completed one."""
         match self.state:
             case JobState.ACTIVE:
                 return self._record(AttemptOutcome.RUNNING)
@@ -119,7 +119,7 @@ class Job:
         """Whether another attempt may follow the current one."""
         return self.attempt < self.max_attempts
 
-    # ── its beginning ────────────────────────────────────────────────────────────────────────
+    # ── creation ─────────────────────────────────────────────────────────────────────────────
 
     @classmethod
     def new(  # noqa: PLR0917 - what makes a job, in the order one says it
@@ -131,7 +131,7 @@ class Job:
         options: JobOptions,
         now: datetime,
     ) -> Job:
-        """A job to be added. A delay of zero and an instant in the past mean now."""
+        """Makes a job that is to be added. A delay of zero and an instant in the past mean now."""
         run_at = options.run_at or now + options.delay
         return cls(
             job_id,
@@ -148,7 +148,7 @@ class Job:
         )
 
     def added(self, now: datetime, position: int) -> Job:
-        """This new job as a repository stores it, with the repository's clock and order."""
+        """This new job as a repository stores it, with the repository's time and position."""
         stored = self.__copy__()
         stored.created_at = now
         stored.position = position
@@ -165,12 +165,12 @@ class Job:
         follower.blocked_by = holder
         return follower
 
-    # ── its runs ─────────────────────────────────────────────────────────────────────────────
+    # ── runs ─────────────────────────────────────────────────────────────────────────────────
 
     def claimed(self, worker_id: WorkerId, now: datetime, until: datetime) -> Job:
-        """This job in the hands of a worker: token and attempt risen by one.
+        """This job after a worker has claimed it: token and attempt are incremented.
 
-        The SQL adapters say the same in their claim statement; the contract suite compares them.
+        The SQL adapters do the same in their claim statement; the contract suite compares them.
         """
         self._check(Reason.CLAIMED, JobState.ACTIVE, "be claimed")
         held = self.__copy__()
@@ -184,7 +184,7 @@ class Job:
         return held
 
     def settle(self, outcome: Outcome, chance: float = 0.0) -> Transition:
-        """What becomes of this active job after a run that ended like this.
+        """The transition of this active job for the outcome of its run.
 
         Args:
             outcome: how the run ended.
@@ -226,9 +226,9 @@ class Job:
         return self._move(JobState.FAILED, reason, error=failed.error, record=record)
 
     def stall(self, max_stalled_count: int) -> Transition:
-        """What becomes of this active job whose lock has run out: its holder vanished.
+        """The transition of this active job whose lock has expired.
 
-        The run is given back, so that a crash costs no attempt; stalls have a limit of their own.
+        The run is not counted, so that a crash costs no attempt. Stalls have their own limit.
         """
         stalls = self.stalled_count + 1
         if self.cancel_requested:
@@ -254,29 +254,29 @@ class Job:
             record=self._record(AttemptOutcome.STALLED, error),
         )
 
-    # ── what people and other jobs do to it ──────────────────────────────────────────────────
+    # ── requests of users and of other jobs ──────────────────────────────────────────────────
 
     def mature(self) -> Transition:
-        """A delayed job whose time has come joins the line."""
+        """The transition of a delayed job that is due: it becomes waiting."""
         return self._move(JobState.WAITING, Reason.DUE, wanted="be put in line")
 
     def promote(self) -> Transition:
-        """A delayed job joins the line before its time, with its priority."""
+        """The transition of a delayed job to waiting before its `run_at`."""
         return self._move(JobState.WAITING, Reason.PROMOTED, run_after=ZERO, wanted="be promoted")
 
     def unblock(self, now: datetime) -> Transition:
-        """The last job it depended on is settled."""
+        """The transition of a blocked job when the job in front of it has ended."""
         target = JobState.DELAYED if self.run_at > now else JobState.WAITING
         return self._move(target, Reason.UNBLOCKED, wanted="be unblocked")
 
     def cancel(self, reason: str) -> Transition:
-        """Ends a job that is not active; an active one is asked (`request_cancellation`)."""
+        """The cancellation of a job that is not active; see also `request_cancellation`."""
         if self.state is JobState.ACTIVE:
             raise MoveNotAllowed(self.id, self.state, "be cancelled without its worker", _PENDING)
         return self._cancel(reason)
 
     def expire(self) -> Transition:
-        """Ends a job that was not started in time."""
+        """The cancellation of a job that has not started before `expires_at`."""
         limit = self.options.expires_in
         within = "in time" if limit is None else f"within {limit.total_seconds():g} s"
         return self._move(
@@ -287,7 +287,7 @@ class Job:
         )
 
     def retry(self, *, fresh_attempts: bool) -> Transition:
-        """A finished job goes back in line; its result, error and times are cleared.
+        """The manual retry of a finished job; its result, error and times are cleared.
 
         Args:
             fresh_attempts: counts its attempts from zero; otherwise it gets the attempts it has
@@ -316,7 +316,7 @@ class Job:
         options: JobOptions | None = None,
         run_after: timedelta | None = None,
     ) -> Amendment:
-        """A change to a job that has not started.
+        """A change of a job that has not started.
 
         Raises:
             MoveNotAllowed: the job is active or final.
@@ -341,13 +341,13 @@ class Job:
         return self.priority if options is None else options.priority
 
     def check_removable(self) -> None:
-        """Raises `MoveNotAllowed` when it is active: its worker still holds it."""
+        """Raises `MoveNotAllowed` if the job is active, because a worker still holds it."""
         if self.state is JobState.ACTIVE:
             allowed = [state for state in JobState if state is not JobState.ACTIVE]
             raise MoveNotAllowed(self.id, self.state, "be removed", allowed)
 
     def retention_in(self, state: JobState) -> Retention | None:
-        """The job's own rule for how long it is kept in this final state; None for the queue's."""
+        """The job's own retention rule for this final state; None if the queue's rule applies."""
         match state:
             case JobState.COMPLETED:
                 return self.options.remove_on_complete
@@ -356,10 +356,10 @@ class Job:
             case _:
                 return None
 
-    # ── applying ─────────────────────────────────────────────────────────────────────────────
+    # ── applying transitions ─────────────────────────────────────────────────────────────────
 
     def after(self, transition: Transition, now: datetime) -> Job:
-        """This job once `transition` was applied at `now`: what every repository must show."""
+        """This job after `transition` was applied at `now`, as every repository must store it."""
         moved = self.__copy__()
         moved.state = transition.target
         moved.attempt = transition.attempt
@@ -367,7 +367,7 @@ class Job:
         moved.stalled_count = transition.stalled_count
         moved.result_document = transition.result
         moved.error = transition.error
-        # A request that came while the move was decided keeps its reason.
+        # A request that arrived after the transition was decided keeps its reason.
         moved.cancel_reason = transition.cancel_reason or self.cancel_reason
         moved.finished_at = now if transition.target.is_final else None
         moved.locked_until = None
@@ -384,7 +384,7 @@ class Job:
         return moved
 
     def amended(self, amendment: Amendment, now: datetime) -> Job:
-        """This job once `amendment` was applied at `now`: what every repository must show."""
+        """This job after `amendment` was applied at `now`, as every repository must store it."""
         changed = self.__copy__()
         changed.priority = amendment.priority
         changed.max_attempts = amendment.max_attempts
@@ -394,7 +394,7 @@ class Job:
             changed.run_at = now + amendment.run_after
         return changed
 
-    # ── the one place where moves are made ───────────────────────────────────────────────────
+    # ── the one place where transitions are made ─────────────────────────────────────────────
 
     def _move(
         self, target: JobState, reason: Reason, *, wanted: str | None = None, **changes: object
@@ -418,7 +418,7 @@ class Job:
         record: Attempt | None,
         stalled_count: int | None = None,
     ) -> Transition:
-        """Ends a run that costs no attempt."""
+        """The end of a run that is not counted as an attempt."""
         target = JobState.DELAYED if run_after else JobState.WAITING
         return self._move(
             target,

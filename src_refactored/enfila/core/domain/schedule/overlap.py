@@ -1,4 +1,4 @@
-"""What a tick does while an earlier run of its schedule still goes on."""
+"""The overlap policy: what a tick does while an earlier run of its schedule is unfinished."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import assert_never
 
 
 class OverlapDecision(StrEnum):
-    """What is to be done with a tick."""
+    """What a tick does."""
 
     ENQUEUE = "enqueue"
     """Its job is added."""
@@ -20,7 +20,7 @@ class OverlapDecision(StrEnum):
 
 
 class Overlap(StrEnum):
-    """A schedule's rule for runs that meet."""
+    """The overlap policy of a schedule."""
 
     ALLOW = "allow"
     """They run beside each other."""
@@ -32,7 +32,7 @@ class Overlap(StrEnum):
     """The old run is cancelled, the new one starts."""
 
     def decide(self, *, running: int, waiting: int = 0) -> OverlapDecision:
-        """What becomes of the next tick.
+        """Decides what the next tick does.
 
         Args:
             running: jobs of the schedule that may run by now: waiting in line, delayed or active.
