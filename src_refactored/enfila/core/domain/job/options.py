@@ -295,7 +295,7 @@ def _metadata(value: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
         stored: dict[str, Json] = JsonDocument.of(dict(value)).value
     except JsonRefused as refusal:
         raise InvalidRequest("metadata", value, f"give a JSON object: {refusal}") from None
-    # Options are shared between jobs, so nobody may write into them.
+    # Options are shared between jobs, so they must not be changed.
     return MappingProxyType(stored)
 
 

@@ -14,7 +14,7 @@ class OverlapDecision(StrEnum):
     SKIP = "skip"
     """It makes no job, and is recorded as skipped."""
     ENQUEUE_BEHIND = "enqueue behind"
-    """Its job is added, and starts when the run that goes on has ended."""
+    """Its job is added as blocked, and starts when the unfinished run has ended."""
     CANCEL_AND_ENQUEUE = "cancel and enqueue"
     """The jobs that are not finished are cancelled, then its job is added."""
 
@@ -23,7 +23,7 @@ class Overlap(StrEnum):
     """The overlap policy of a schedule."""
 
     ALLOW = "allow"
-    """They run beside each other."""
+    """Both runs may go on at the same time."""
     SKIP = "skip"
     """The new tick is skipped."""
     QUEUE_ONE = "queue_one"
@@ -35,7 +35,7 @@ class Overlap(StrEnum):
         """Decides what the next tick does.
 
         Args:
-            running: jobs of the schedule that may run by now: waiting in line, delayed or active.
+            running: jobs of the schedule that may run by now: waiting, delayed or active.
             waiting: jobs of the schedule that wait behind another run of it.
         """
         if running + waiting == 0:

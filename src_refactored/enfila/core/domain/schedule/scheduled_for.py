@@ -11,7 +11,7 @@ from enfila.core.domain.json_document import Json
 from enfila.core.domain.schedule.instants import from_text, text_of
 
 METADATA_KEY: Final = "schedule"
-"""Where it stands in the metadata of a job."""
+"""Its key in the metadata of a job."""
 
 
 @dataclass(frozen=True, slots=True)
