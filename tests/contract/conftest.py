@@ -1,7 +1,6 @@
-"""One suite, every adapter: each test of this folder runs on all of them.
+"""The contract suite: each test of this folder runs on every adapter.
 
-The numbers in the tests' docstrings are the lines of the project's list of behaviours
-(CONFORMANCE).
+`docs/conformance.md` says which promised behaviour each test holds.
 """
 
 import asyncio

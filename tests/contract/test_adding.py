@@ -17,7 +17,6 @@ from tests.contract.building import ALL_STATES, Line, ids, make_job
 
 
 async def test_the_answer_is_the_job_as_it_is_stored(line: Line) -> None:
-    """CONFORMANCE 1."""
     job = await line.add("welcome", {"to": "ada@example.org"})
     assert await line.read(job) == job
     assert (job.state, job.attempt, job.token) == (JobState.WAITING, 0, 0)
@@ -29,14 +28,12 @@ async def test_adding_nothing_is_allowed(repository: IJobRepository) -> None:
 
 
 async def test_a_delayed_job_is_delayed_whatever_its_priority(line: Line) -> None:
-    """CONFORMANCE 2."""
     job = await line.add(delay=60, priority=-5)
     assert job.state is JobState.DELAYED
     assert job.run_at == line.clock.now() + timedelta(seconds=60)
 
 
 async def test_no_delay_and_an_instant_in_the_past_mean_now(line: Line) -> None:
-    """CONFORMANCE 2."""
     at_once = await line.add(delay=0)
     past = await line.add(run_at=line.clock.now() - timedelta(days=1))
     assert (at_once.state, past.state) == (JobState.WAITING, JobState.WAITING)
@@ -45,7 +42,6 @@ async def test_no_delay_and_an_instant_in_the_past_mean_now(line: Line) -> None:
 
 
 async def test_a_job_with_an_instant_runs_at_that_instant(line: Line) -> None:
-    """CONFORMANCE 2."""
     run_at = line.clock.now() + timedelta(hours=1)
     job = await line.add(run_at=run_at)
     assert (job.state, job.run_at) == (JobState.DELAYED, run_at)
@@ -62,7 +58,6 @@ async def test_times_count_from_the_repositorys_clock(line: Line) -> None:
 
 
 async def test_the_answers_stand_in_the_order_of_the_jobs(line: Line) -> None:
-    """CONFORMANCE 4."""
     jobs = [
         line.make("third", priority=3),
         line.make("first", priority=1),
@@ -75,7 +70,6 @@ async def test_the_answers_stand_in_the_order_of_the_jobs(line: Line) -> None:
 
 
 async def test_jobs_of_one_addition_have_their_own_options(line: Line) -> None:
-    """CONFORMANCE 4."""
     jobs = [line.make(attempts=3), line.make(priority=7), line.make(delay=5)]
     first, second, third = [answer.job for answer in await line.repository.add(jobs)]
     assert (first.max_attempts, second.priority, third.state) == (3, 7, JobState.DELAYED)
@@ -117,14 +111,12 @@ async def test_an_addition_whose_answer_never_arrived_can_be_repeated(
 
 
 async def test_a_thousand_jobs_fit_in_one_addition(line: Line) -> None:
-    """CONFORMANCE 4, 8."""
     jobs = await line.add_many(1000)
     assert await line.count(JobState.WAITING) == 1000
     assert ids(await line.claim(1000)) == ids(jobs)
 
 
 async def test_many_jobs_with_keys_fit_in_one_addition(line: Line) -> None:
-    """CONFORMANCE 4, 40."""
     keys = [Deduplication.while_unfinished(f"key {number % 100}") for number in range(200)]
     added = await line.repository.add([line.make(deduplication=key) for key in keys])
     assert [answer.is_duplicate for answer in added] == [False] * 100 + [True] * 100
@@ -133,7 +125,6 @@ async def test_many_jobs_with_keys_fit_in_one_addition(line: Line) -> None:
 
 
 async def test_jobs_added_to_a_paused_queue_wait_and_are_counted(line: Line) -> None:
-    """CONFORMANCE 5."""
     await line.repository.storage.queues.set_paused(line.queue, paused=True)
     job = await line.add()
     assert await line.count(JobState.WAITING) == 1
@@ -167,7 +158,6 @@ PAYLOADS = {
 
 @pytest.mark.parametrize("kind", PAYLOADS)
 async def test_a_payload_is_never_altered(line: Line, kind: str) -> None:
-    """CONFORMANCE 7."""
     job = await line.add(payload=PAYLOADS[kind])
     assert job.payload == PAYLOADS[kind]
     assert (await line.read(job)).payload == PAYLOADS[kind]
@@ -178,7 +168,6 @@ async def test_a_payload_is_never_altered(line: Line, kind: str) -> None:
     "name", ["x" * LONGEST_NAME, "🎉" * LONGEST_NAME, "%s ' \" \\ :x", " ", "Ä", "a\nb"]
 )
 async def test_names_are_never_altered(repository: IJobRepository, line: Line, name: str) -> None:
-    """CONFORMANCE 7."""
     queue = f"{uuid4().hex}{name}"[:LONGEST_NAME]
     await repository.add([make_job(queue, name, clock=line.clock)])
     [job] = await Line(repository, line.clock, queue).claim(names=frozenset({name}))
@@ -236,7 +225,7 @@ async def test_a_caller_who_changes_a_payload_changes_only_his_copy(line: Line) 
 
 @pytest.mark.parametrize("transaction", [object(), "session", 1])
 async def test_what_is_no_transaction_is_refused(line: Line, transaction: object) -> None:
-    """CONFORMANCE 6: the transactions themselves are in the suite of the SQL adapters."""
+    """The transactions themselves are tested in the suite of the SQL adapters."""
     with pytest.raises(InvalidRequest, match="session"):
         await line.repository.storage.transactional_jobs.add([line.make()], transaction)
     with pytest.raises(InvalidRequest, match="session"):

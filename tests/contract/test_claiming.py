@@ -35,7 +35,6 @@ async def test_a_claimed_job_tells_its_lock(line: Line) -> None:
 
 
 async def test_the_token_rises_with_every_claim(line: Line) -> None:
-    """CONFORMANCE 18."""
     job = await line.add(attempts=10)
     for token in (1, 2, 3):
         claimed = await line.claim_one()
@@ -64,7 +63,6 @@ async def test_only_jobs_of_the_claims_queue_are_taken(line: Line) -> None:
 
 
 async def test_no_job_of_a_paused_queue_is_taken(line: Line) -> None:
-    """CONFORMANCE 36."""
     await line.add()
     await line.add(delay=1)
     await line.repository.storage.queues.set_paused(line.queue, paused=True)
@@ -96,7 +94,6 @@ async def test_only_waiting_and_due_jobs_are_taken(line: Line, state: JobState) 
 
 
 async def test_a_delayed_job_is_taken_when_it_is_due_and_not_before(line: Line) -> None:
-    """CONFORMANCE 13."""
     job = await line.add(delay=10)
     line.clock.advance(timedelta(seconds=10) - timedelta(microseconds=1))
     assert await line.claim() == []
@@ -176,7 +173,6 @@ async def test_jobs_with_other_names_do_not_use_up_the_limit(line: Line) -> None
 
 
 async def test_two_claims_at_once_never_share_a_job(line: Line, connect: Connect) -> None:
-    """CONFORMANCE 13."""
     other = Line(await connect(), line.clock, line.queue)
     waiting = await line.add_many(30)
     due = await line.add_many(30, delay=1)
@@ -192,7 +188,7 @@ async def test_two_claims_at_once_never_share_a_job(line: Line, connect: Connect
 
 
 async def test_claims_at_once_keep_their_own_order(line: Line, connect: Connect) -> None:
-    """CONFORMANCE 8: each of two workers gets its share first in, first out."""
+    """Each of two workers gets its share first in, first out."""
     other = Line(await connect(), line.clock, line.queue)
     order = {job.id: place for place, job in enumerate(await line.add_many(40))}
     for claimed in await asyncio.gather(line.claim(20), other.claim(20)):
@@ -204,7 +200,6 @@ async def test_claims_at_once_keep_their_own_order(line: Line, connect: Connect)
 
 
 async def test_equal_priority_is_first_in_first_out(line: Line) -> None:
-    """CONFORMANCE 8."""
     jobs = [await line.add(), *await line.add_many(10), await line.add()]
     line.clock.advance(1)
     jobs.append(await line.add())
@@ -214,7 +209,6 @@ async def test_equal_priority_is_first_in_first_out(line: Line) -> None:
 async def test_two_workers_in_turn_start_jobs_first_in_first_out(
     line: Line, connect: Connect
 ) -> None:
-    """CONFORMANCE 8."""
     workers = [line, Line(await connect(), line.clock, line.queue)]
     jobs = await line.add_many(10)
     started = [await workers[turn % 2].claim_one() for turn in range(10)]
@@ -222,7 +216,6 @@ async def test_two_workers_in_turn_start_jobs_first_in_first_out(
 
 
 async def test_lower_priority_numbers_go_first(line: Line) -> None:
-    """CONFORMANCE 9."""
     lowest, default, negative, high = [
         await line.add(priority=priority) for priority in (9, 0, -1, 2)
     ]
@@ -230,7 +223,6 @@ async def test_lower_priority_numbers_go_first(line: Line) -> None:
 
 
 async def test_lifo_goes_to_the_front_of_its_priority(line: Line) -> None:
-    """CONFORMANCE 9."""
     urgent = await line.add(priority=-1)
     first = await line.add()
     front = await line.add(lifo=True)
@@ -240,7 +232,6 @@ async def test_lifo_goes_to_the_front_of_its_priority(line: Line) -> None:
 
 
 async def test_due_jobs_of_one_moment_keep_the_order_of_their_addition(line: Line) -> None:
-    """CONFORMANCE 11."""
     run_at = line.clock.now() + timedelta(seconds=5)
     jobs = [await line.add(run_at=run_at), *await line.add_many(5, delay=5)]
     jobs.append(await line.add(run_at=run_at))
@@ -249,7 +240,7 @@ async def test_due_jobs_of_one_moment_keep_the_order_of_their_addition(line: Lin
 
 
 async def test_due_and_waiting_jobs_stand_in_one_line(line: Line) -> None:
-    """CONFORMANCE 9, 11: what counts is priority, then who was added first."""
+    """The order is by priority, then by order of addition."""
     late = await line.add(delay=5, priority=3)
     early = await line.add(delay=1)
     waiting = await line.add()
@@ -259,7 +250,6 @@ async def test_due_and_waiting_jobs_stand_in_one_line(line: Line) -> None:
 
 
 async def test_the_order_is_the_same_whether_due_jobs_were_put_in_line_or_not(line: Line) -> None:
-    """CONFORMANCE 11."""
     delayed = await line.add_many(4, delay=1)
     waiting = await line.add()
     line.clock.advance(1)
@@ -269,14 +259,12 @@ async def test_the_order_is_the_same_whether_due_jobs_were_put_in_line_or_not(li
 
 
 async def test_a_far_delayed_job_does_not_hold_up_the_others(line: Line) -> None:
-    """CONFORMANCE 12."""
     await line.add(delay=3600, priority=-9)
     job = await line.add()
     assert ids(await line.claim(1)) == [job.id]
 
 
 async def test_a_promoted_job_runs_with_its_priority(line: Line) -> None:
-    """CONFORMANCE 14."""
     behind, promoted, ahead = [
         await line.add(),
         await line.add(delay=60, priority=-1),
@@ -288,7 +276,6 @@ async def test_a_promoted_job_runs_with_its_priority(line: Line) -> None:
 
 
 async def test_delays_run_out_while_the_queue_is_paused(line: Line) -> None:
-    """CONFORMANCE 15."""
     await line.repository.storage.queues.set_paused(line.queue, paused=True)
     job = await line.add(delay=10)
     line.clock.advance(10)
@@ -306,7 +293,6 @@ async def test_a_job_that_comes_back_keeps_its_place(line: Line) -> None:
 
 
 async def test_a_full_run_through_a_mixed_queue_keeps_to_the_order(line: Line) -> None:
-    """CONFORMANCE 8, 9, 11."""
     options: list[dict[str, Any]] = [
         {"priority": place * 7 % 5, "delay": place % 3, "lifo": place % 4 == 0}
         for place in range(60)

@@ -60,7 +60,6 @@ async def _while_open(line: Line, engine: AsyncEngine, job: Any, then: Any) -> A
 async def test_a_job_that_follows_while_its_holder_ends_is_not_left_behind(
     line: Line, engine: AsyncEngine
 ) -> None:
-    """CONFORMANCE 40; DESIGN, invariant 1."""
     holder = await line.add_active(deduplication=KEEP_LAST)
     added, _ = await _while_open(
         line, engine, line.make(deduplication=KEEP_LAST), line.settle(holder, completed())
@@ -89,7 +88,6 @@ async def test_a_job_that_follows_while_its_holder_is_removed_is_not_left_behind
 
 
 async def test_two_who_take_one_key_wait_for_each_other(line: Line, engine: AsyncEngine) -> None:
-    """CONFORMANCE 40."""
     key = Deduplication.while_unfinished("key")
     first, second = await _while_open(
         line, engine, line.make(deduplication=key), line.put(line.make(deduplication=key))
@@ -100,7 +98,7 @@ async def test_two_who_take_one_key_wait_for_each_other(line: Line, engine: Asyn
 async def test_a_claim_does_not_wait_for_a_transaction_of_a_caller(
     line: Line, engine: AsyncEngine
 ) -> None:
-    """CONFORMANCE 6: what is not committed is invisible, and in nobody's way."""
+    """An uncommitted job is invisible, and blocks no claim."""
     waiting = await line.add()
     async with engine.connect() as connection:
         [added] = await line.repository.storage.transactional_jobs.add([line.make()], connection)

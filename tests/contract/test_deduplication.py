@@ -1,4 +1,4 @@
-"""One key, one job (CONFORMANCE 40)."""
+"""Deduplication: a key is held by one job of a queue at a time."""
 
 import asyncio
 from uuid import uuid4

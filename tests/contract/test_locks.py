@@ -30,7 +30,6 @@ def say(
 
 
 async def test_an_extended_lock_holds_from_now_on(line: Line) -> None:
-    """CONFORMANCE 28."""
     job = await line.add_active()
     line.clock.advance(20)
     [extension] = await line.repository.extend([lock_of(job)], MINUTE)
@@ -39,7 +38,6 @@ async def test_an_extended_lock_holds_from_now_on(line: Line) -> None:
 
 
 async def test_an_extended_job_does_not_stall(line: Line) -> None:
-    """CONFORMANCE 28."""
     job = await line.add_active()
     for _ in range(5):
         line.clock.advance(LOCK * 0.9)
@@ -57,7 +55,6 @@ async def test_a_lock_that_ran_out_is_extended_while_nobody_took_the_job(line: L
 
 
 async def test_a_lost_lock_is_not_extended_and_its_holder_is_told(line: Line) -> None:
-    """CONFORMANCE 18, 31."""
     old = await line.add_active()
     await line.move(old, old.stall(max_stalled_count=1))
     current = await line.claim_one()
@@ -99,7 +96,6 @@ async def test_extending_nothing_is_allowed(line: Line) -> None:
 
 
 async def test_the_renewal_of_a_lock_reads_a_request_for_cancellation(line: Line) -> None:
-    """CONFORMANCE 38."""
     job = await line.add_active()
     assert await line.repository.request_cancellation(job.id, "wrong address: ünï '%s'")
     [extension] = await line.repository.extend([lock_of(job)], LOCK)
@@ -124,7 +120,7 @@ async def test_an_unknown_job_is_not_asked(line: Line) -> None:
 
 
 async def test_a_request_survives_a_run_that_did_not_know_of_it(line: Line) -> None:
-    """CONFORMANCE 38: the worker decided to give the job back before it read the request."""
+    """The worker decided to give the job back before it read the request."""
     job = await line.add_active()
     await line.repository.request_cancellation(job.id, "stop")
     [written_at] = await line.repository.apply([job.settle(Released())])
@@ -137,7 +133,6 @@ async def test_a_request_survives_a_run_that_did_not_know_of_it(line: Line) -> N
 
 
 async def test_a_job_is_stalled_once_its_lock_has_run_out(line: Line) -> None:
-    """CONFORMANCE 29."""
     job = await line.add_active()
     line.clock.advance(LOCK - timedelta(microseconds=1))
     assert await line.repository.overdue(line.queue, Overdue.STALLED, 10) == []
@@ -146,7 +141,6 @@ async def test_a_job_is_stalled_once_its_lock_has_run_out(line: Line) -> None:
 
 
 async def test_a_stalled_job_returns_to_its_queue(line: Line) -> None:
-    """CONFORMANCE 29."""
     job = await line.add_active()
     line.clock.advance(LOCK * 2)
     [stalled] = await line.repository.overdue(line.queue, Overdue.STALLED, 10)
@@ -157,7 +151,6 @@ async def test_a_stalled_job_returns_to_its_queue(line: Line) -> None:
 
 
 async def test_too_many_stalls_fail_a_job(line: Line) -> None:
-    """CONFORMANCE 30."""
     job = await line.add_active(attempts=10)
     for _ in range(2):
         line.clock.advance(LOCK * 2)
@@ -171,7 +164,6 @@ async def test_too_many_stalls_fail_a_job(line: Line) -> None:
 
 
 async def test_one_of_several_that_recover_a_stalled_job_succeeds(line: Line) -> None:
-    """CONFORMANCE 29."""
     await line.add_active()
     line.clock.advance(LOCK * 2)
     [stalled] = await line.repository.overdue(line.queue, Overdue.STALLED, 10)
@@ -196,7 +188,6 @@ async def test_a_holder_that_extends_in_time_defeats_its_recovery_only_by_its_lo
 
 @pytest.mark.parametrize("progress", [0, 50, 99.5, "halfway 🎉", {"done": 3, "of": [4]}])
 async def test_the_last_progress_is_stored(line: Line, progress: object) -> None:
-    """CONFORMANCE 19."""
     job = await line.add_active()
     assert await line.repository.update_progress([say(job, progress=1)]) == [True]
     assert await line.repository.update_progress([say(job, progress=progress)]) == [True]
@@ -218,7 +209,6 @@ async def test_progress_outlives_the_run(line: Line) -> None:
 
 
 async def test_log_lines_keep_their_order(line: Line) -> None:
-    """CONFORMANCE 19."""
     job = await line.add_active()
     first_at = line.clock.now()
     await line.repository.update_progress([say(job, "one", "two")])
@@ -252,7 +242,6 @@ async def test_log_lines_tell_their_attempt(line: Line) -> None:
 
 
 async def test_only_the_newest_log_lines_are_kept_if_asked(line: Line) -> None:
-    """CONFORMANCE 19."""
     job = await line.add_active()
     other = await line.add_active()
     await line.repository.update_progress([say(other, "untouched", "too")])
@@ -267,7 +256,6 @@ async def test_only_the_newest_log_lines_are_kept_if_asked(line: Line) -> None:
 
 
 async def test_of_a_report_with_an_old_token_nothing_is_stored(line: Line) -> None:
-    """CONFORMANCE 18."""
     old = await line.add_active()
     await line.move(old, old.stall(max_stalled_count=1))
     current = await line.claim_one()
@@ -277,7 +265,6 @@ async def test_of_a_report_with_an_old_token_nothing_is_stored(line: Line) -> No
 
 
 async def test_a_job_that_is_not_active_takes_no_report(line: Line) -> None:
-    """CONFORMANCE 18."""
     job = await line.add_active()
     after = await line.settle(job, completed())
     unclaimed = await line.add()
@@ -324,7 +311,6 @@ async def test_a_token_of_the_future_is_no_better_than_an_old_one(line: Line) ->
 
 
 async def test_a_run_that_was_given_back_is_told_to_stop(line: Line) -> None:
-    """CONFORMANCE 18."""
     job = await line.add_active()
     await line.settle(job, Released())
     [extension] = await line.repository.extend([lock_of(job)], LOCK)

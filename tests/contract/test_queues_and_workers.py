@@ -26,7 +26,6 @@ async def test_an_unknown_queue_is_not_paused(repository: IJobRepository, queue:
 async def test_pausing_says_whether_it_changed_anything(
     repository: IJobRepository, queue: str
 ) -> None:
-    """CONFORMANCE 36."""
     assert await repository.storage.queues.set_paused(queue, paused=True)
     assert await repository.storage.queues.is_paused(queue)
     assert not await repository.storage.queues.set_paused(queue, paused=True)
@@ -42,7 +41,6 @@ async def test_resuming_a_queue_that_was_never_used_changes_nothing(
 
 
 async def test_a_pause_holds_in_every_process(line: Line, connect: Connect) -> None:
-    """CONFORMANCE 36."""
     other = Line(await connect(), line.clock, line.queue)
     job = await line.add()
     await line.repository.storage.queues.set_paused(line.queue, paused=True)
@@ -53,7 +51,6 @@ async def test_a_pause_holds_in_every_process(line: Line, connect: Connect) -> N
 
 
 async def test_a_pause_survives_a_restart(line: Line, connect: Connect) -> None:
-    """CONFORMANCE 36."""
     await line.add()
     await line.repository.storage.queues.set_paused(line.queue, paused=True)
     await line.repository.close()
@@ -81,7 +78,6 @@ async def test_the_place_in_line_survives_a_restart(line: Line, connect: Connect
 
 
 async def test_running_jobs_go_on_in_a_paused_queue(line: Line) -> None:
-    """CONFORMANCE 36."""
     job = await line.add_active()
     await line.repository.storage.queues.set_paused(line.queue, paused=True)
     assert job.lock is not None

@@ -94,7 +94,6 @@ async def test_finding_keeps_to_its_queue_and_states(line: Line) -> None:
 
 
 async def test_due_are_delayed_jobs_whose_time_has_come(line: Line) -> None:
-    """CONFORMANCE 13, 15."""
     second, first, later = [await line.add(delay=delay) for delay in (5, 3, 60)]
     await line.add()
     assert await line.repository.overdue(line.queue, Overdue.DUE, 10) == []
@@ -105,7 +104,6 @@ async def test_due_are_delayed_jobs_whose_time_has_come(line: Line) -> None:
 
 
 async def test_due_jobs_are_found_in_a_paused_queue_too(line: Line) -> None:
-    """CONFORMANCE 15."""
     await line.repository.storage.queues.set_paused(line.queue, paused=True)
     job = await line.add(delay=5)
     line.clock.advance(5)
@@ -151,7 +149,6 @@ async def test_a_finished_job_does_not_expire(line: Line) -> None:
 
 
 async def test_stalled_are_active_jobs_whose_lock_has_run_out(line: Line) -> None:
-    """CONFORMANCE 29."""
     await line.add_many(3)
     [long] = await line.claim(1, lock=timedelta(minutes=9))
     [second] = await line.claim(1, lock=timedelta(seconds=20))
@@ -214,7 +211,6 @@ async def test_each_state_is_counted(line: Line, state: JobState) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_counts_equal_a_recount_after_a_mixed_life(line: Line, seed: int) -> None:
-    """DESIGN, invariant 8."""
     chance = random.Random(seed)
     keys = [Deduplication.keep_last("a"), Deduplication.while_unfinished("b"), None, None]
     for _ in range(12):
@@ -255,7 +251,6 @@ async def test_counts_equal_a_recount_after_a_mixed_life(line: Line, seed: int) 
 
 
 async def test_counts_are_right_after_much_happened_at_once(line: Line) -> None:
-    """DESIGN, invariant 8."""
 
     async def work() -> None:
         await line.add_many(5)
@@ -288,7 +283,6 @@ async def _assert_counts_equal_a_recount(line: Line) -> None:
 
 
 async def test_changing_the_priority_of_a_waiting_job_moves_it(line: Line) -> None:
-    """CONFORMANCE 10."""
     first, second, third = await line.add_many(3)
     await line.amend(third, third.amend(priority=-1))
     await line.amend(first, first.amend(priority=1))
@@ -296,7 +290,6 @@ async def test_changing_the_priority_of_a_waiting_job_moves_it(line: Line) -> No
 
 
 async def test_a_job_that_changed_its_priority_keeps_its_place_among_equals(line: Line) -> None:
-    """CONFORMANCE 10."""
     jobs = [await line.add(priority=priority) for priority in (5, 0, 5, 0)]
     await line.amend(jobs[0], jobs[0].amend(priority=0))
     assert ids(await line.claim()) == ids([jobs[0], jobs[1], jobs[3], jobs[2]])
@@ -320,7 +313,6 @@ async def test_a_job_that_has_not_started_can_be_changed(line: Line, state: JobS
 
 
 async def test_an_amendment_of_a_job_that_was_claimed_meanwhile_is_stale(line: Line) -> None:
-    """CONFORMANCE 10."""
     job = await line.add()
     amendment = job.amend(priority=-1)
     claimed = await line.claim_one()

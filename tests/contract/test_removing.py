@@ -66,7 +66,7 @@ async def test_with_a_job_goes_all_that_belongs_to_it(line: Line) -> None:
 
 
 async def test_a_job_that_moved_since_it_was_read_is_left_alone(line: Line) -> None:
-    """CONFORMANCE 39: a job that became active meanwhile is not removed."""
+    """A job that became active meanwhile is not removed."""
     job = await line.add()
     claimed = await line.claim_one()
     assert await line.repository.remove([job]) == [False]
@@ -113,7 +113,6 @@ async def test_of_two_removals_at_once_one_is_told_it_was_it(line: Line) -> None
 
 
 async def test_draining_removes_waiting_jobs_and_nothing_else(line: Line) -> None:
-    """CONFORMANCE 37."""
     kept = [await line.add_in(state) for state in (*FINAL, JobState.BLOCKED, JobState.ACTIVE)]
     delayed = await line.add_in(JobState.DELAYED)
     waiting = await line.add_many(3)
@@ -124,7 +123,6 @@ async def test_draining_removes_waiting_jobs_and_nothing_else(line: Line) -> Non
 
 
 async def test_draining_removes_delayed_jobs_when_asked(line: Line) -> None:
-    """CONFORMANCE 37."""
     active = await line.add_in(JobState.ACTIVE)
     await line.add_many(2)
     await line.add_many(2, delay=60)
@@ -141,7 +139,6 @@ async def test_removing_all_keeps_to_its_queue(line: Line) -> None:
 
 
 async def test_removing_all_stops_at_its_limit(line: Line) -> None:
-    """CONFORMANCE 37."""
     await line.add_many(5)
     removed = [
         await line.repository.remove_all(line.queue, [JobState.WAITING], limit=2) for _ in range(4)
@@ -151,7 +148,6 @@ async def test_removing_all_stops_at_its_limit(line: Line) -> None:
 
 
 async def test_cleaning_honours_age_and_state(line: Line) -> None:
-    """CONFORMANCE 37."""
     old = await finish(line, 2)
     old_failed = await finish(line, 1, FAILED)
     line.clock.advance(HOUR)
@@ -186,7 +182,6 @@ async def test_cleaning_takes_no_unfinished_job(line: Line) -> None:
 
 
 async def test_retention_removes_by_age(line: Line) -> None:
-    """CONFORMANCE 39."""
     jobs = await finish(line, 3)  # finished 3, 2 and 1 seconds ago
     policy = keeping(Retention.for_time(2))
     assert await line.repository.apply_retention(line.queue, policy, 100) == 2
@@ -195,7 +190,6 @@ async def test_retention_removes_by_age(line: Line) -> None:
 
 
 async def test_retention_keeps_the_newest(line: Line) -> None:
-    """CONFORMANCE 39."""
     jobs = await finish(line, 5)
     policy = keeping(Retention.keep_newest(2))
     assert await line.repository.apply_retention(line.queue, policy, 100) == 3
@@ -204,7 +198,6 @@ async def test_retention_keeps_the_newest(line: Line) -> None:
 
 
 async def test_the_newest_are_those_that_finished_last_not_those_added_last(line: Line) -> None:
-    """CONFORMANCE 39."""
     jobs = await line.add_many(3)
     claimed = await line.claim()
     for job in reversed(claimed):
@@ -231,7 +224,6 @@ async def test_retention_by_age_and_number_removes_what_either_removes(line: Lin
 
 
 async def test_each_final_state_has_its_own_rule(line: Line) -> None:
-    """CONFORMANCE 39."""
     done = await finish(line, 2)
     failed = await finish(line, 2, FAILED)
     cancelled = await finish(line, 2, Cancelled("enough"))
@@ -250,7 +242,6 @@ async def test_the_newest_of_each_state_are_counted_apart(line: Line) -> None:
 
 
 async def test_a_jobs_own_rule_comes_before_the_queues(line: Line) -> None:
-    """CONFORMANCE 39."""
     [kept] = await finish(line, 1, remove_on_complete=False)
     [gone] = await finish(line, 1, remove_on_complete=True)
     [plain] = await finish(line, 1)
@@ -268,7 +259,6 @@ async def test_a_jobs_own_rule_comes_before_the_queues(line: Line) -> None:
 
 
 async def test_a_jobs_own_number_counts_all_that_finished_since(line: Line) -> None:
-    """CONFORMANCE 39."""
     own = await finish(line, 3, remove_on_complete=2)
     assert await line.repository.apply_retention(line.queue, FOREVER, 100) == 1
     assert await left(line) == ids(own[1:])
@@ -319,7 +309,6 @@ async def test_a_job_that_was_retried_is_not_removed_by_its_former_end(line: Lin
 
 
 async def test_retention_leaves_unfinished_jobs_alone(line: Line) -> None:
-    """CONFORMANCE 39."""
     jobs = [await line.add_in(state) for state in UNFINISHED - {JobState.WAITING}]
     jobs.append(await line.add_in(JobState.WAITING))
     line.clock.advance(timedelta(days=1000))
@@ -361,7 +350,6 @@ async def test_with_a_job_past_its_time_goes_all_that_belongs_to_it(line: Line) 
 
 
 async def test_obliterating_removes_the_queue_with_all_its_jobs(line: Line) -> None:
-    """CONFORMANCE 37."""
     for state in sorted(ALL_STATES - {JobState.ACTIVE}):
         await line.add_in(state)
     total = (await line.repository.storage.queues.counts(line.queue)).total
@@ -373,7 +361,6 @@ async def test_obliterating_removes_the_queue_with_all_its_jobs(line: Line) -> N
 
 
 async def test_obliterating_is_refused_while_jobs_are_active(line: Line) -> None:
-    """CONFORMANCE 37."""
     await line.add_active()
     await line.add()
     await line.repository.storage.queues.set_paused(line.queue, paused=True)
@@ -383,7 +370,6 @@ async def test_obliterating_is_refused_while_jobs_are_active(line: Line) -> None
 
 
 async def test_obliterating_by_force_takes_active_jobs_too(line: Line) -> None:
-    """CONFORMANCE 37, 18."""
     job = await line.add_active()
     await line.add()
     assert await line.repository.obliterate(line.queue, force=True) == 2

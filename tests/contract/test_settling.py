@@ -30,7 +30,6 @@ async def test_due(line: Line) -> None:
 
 
 async def test_promoted(line: Line) -> None:
-    """CONFORMANCE 14."""
     job = await line.add(delay=5)
     assert (await line.move(job, job.promote())).run_at == line.clock.now()
 
@@ -39,7 +38,6 @@ async def test_promoted(line: Line) -> None:
     "result", [0, False, "", None, [], {}, 0.0, "done", {"a": [1]}, 2**70, "\x00", "🎉\ud800"]
 )
 async def test_completed(line: Line, result: Any) -> None:
-    """CONFORMANCE 16."""
     job = await line.settle(await line.add_active(), completed(result))
     assert job.state is JobState.COMPLETED
     assert job.finished_at == line.clock.now()
@@ -49,7 +47,6 @@ async def test_completed(line: Line, result: Any) -> None:
 
 
 async def test_retrying_after_a_backoff(line: Line) -> None:
-    """CONFORMANCE 23, 24."""
     job = await line.add_active(attempts=2, backoff=Backoff.fixed(7))
     line.clock.advance(1)
     after = await line.settle(job, FAILED)
@@ -59,13 +56,11 @@ async def test_retrying_after_a_backoff(line: Line) -> None:
 
 
 async def test_retrying_at_once(line: Line) -> None:
-    """CONFORMANCE 23."""
     after = await line.settle(await line.add_active(attempts=2), FAILED)
     assert (after.state, after.run_at) == (JobState.WAITING, line.clock.now())
 
 
 async def test_exponential_waits_are_exact(line: Line) -> None:
-    """CONFORMANCE 24."""
     await line.add(attempts=5, backoff=Backoff.exponential(1.5, factor=3, maximum=20))
     waits = []
     for _ in range(4):
@@ -76,14 +71,12 @@ async def test_exponential_waits_are_exact(line: Line) -> None:
 
 
 async def test_one_attempt_runs_once(line: Line) -> None:
-    """CONFORMANCE 23."""
     after = await line.settle(await line.add_active(), FAILED)
     assert after.state is JobState.FAILED
     assert await line.claim() == []
 
 
 async def test_two_failures_of_three_attempts_complete_on_the_third(line: Line) -> None:
-    """CONFORMANCE 23."""
     job = await line.add(attempts=3)
     for outcome in (FAILED, FAILED, completed("at last")):
         claimed = await line.claim_one()
@@ -94,7 +87,6 @@ async def test_two_failures_of_three_attempts_complete_on_the_third(line: Line) 
 
 
 async def test_snoozed(line: Line) -> None:
-    """CONFORMANCE 25."""
     job = await line.add_active()
     after = await line.settle(job, Snoozed(timedelta(seconds=9)))
     assert (after.state, after.attempt) == (JobState.DELAYED, 0)
@@ -107,7 +99,6 @@ async def test_snoozed_for_no_time(line: Line) -> None:
 
 
 async def test_released(line: Line) -> None:
-    """CONFORMANCE 32."""
     job = await line.add_active(delay=0)
     line.clock.advance(5)
     after = await line.settle(job, Released())
@@ -116,7 +107,6 @@ async def test_released(line: Line) -> None:
 
 
 async def test_recovered(line: Line) -> None:
-    """CONFORMANCE 29."""
     job = await line.add_active()
     after = await line.move(job, job.stall(max_stalled_count=1))
     assert (after.state, after.attempt, after.stalled_count) == (JobState.WAITING, 0, 1)
@@ -132,14 +122,12 @@ async def test_out_of_attempts(line: Line) -> None:
 
 
 async def test_unrecoverable(line: Line) -> None:
-    """CONFORMANCE 25."""
     job = await line.add_active(attempts=5)
     after = await line.settle(job, Failed(BOOM, is_recoverable=False))
     assert (after.state, after.attempt) == (JobState.FAILED, 1)
 
 
 async def test_stalled_too_often(line: Line) -> None:
-    """CONFORMANCE 30."""
     job = await line.add_active(attempts=5)
     after = await line.move(job, job.stall(max_stalled_count=0))
     assert (after.state, after.stalled_count) == (JobState.FAILED, 1)
@@ -165,7 +153,6 @@ async def test_unblocked_before_its_time(line: Line) -> None:
 
 @pytest.mark.parametrize("state", [JobState.WAITING, JobState.DELAYED, JobState.BLOCKED])
 async def test_cancelled_before_it_runs(line: Line, state: JobState) -> None:
-    """CONFORMANCE 38."""
     job = await line.add_in(state)
     after = await line.move(job, job.cancel("no longer needed"))
     assert (after.state, after.cancel_reason) == (JobState.CANCELLED, "no longer needed")
@@ -173,7 +160,6 @@ async def test_cancelled_before_it_runs(line: Line, state: JobState) -> None:
 
 
 async def test_cancelled_by_its_processor(line: Line) -> None:
-    """CONFORMANCE 25."""
     after = await line.settle(await line.add_active(attempts=3), Cancelled("nothing to do"))
     assert (after.state, after.cancel_reason) == (JobState.CANCELLED, "nothing to do")
 
@@ -199,7 +185,6 @@ async def test_expired_while_blocked(line: Line) -> None:
 @pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED])
 @pytest.mark.parametrize("fresh_attempts", [True, False])
 async def test_retried(line: Line, state: JobState, fresh_attempts: bool) -> None:
-    """CONFORMANCE 27."""
     job = await line.add_in(state)
     line.clock.advance(60)
     after = await line.move(job, job.retry(fresh_attempts=fresh_attempts))
@@ -214,7 +199,6 @@ async def test_retried(line: Line, state: JobState, fresh_attempts: bool) -> Non
 
 
 async def test_a_retried_job_keeps_no_progress_stalls_or_wish_to_cancel(line: Line) -> None:
-    """CONFORMANCE 27."""
     job = await line.add_active(attempts=2)
     await line.move(job, job.stall(max_stalled_count=1))
     job = await line.claim_one()
@@ -235,7 +219,6 @@ async def test_a_retried_job_does_not_expire_again(line: Line) -> None:
 
 
 async def test_retrying_twice_at_once_queues_the_job_once(line: Line) -> None:
-    """CONFORMANCE 27."""
     job = await line.add_in(JobState.FAILED)
     transition = job.retry(fresh_attempts=True)
     written = await asyncio.gather(*(line.repository.apply([transition]) for _ in range(5)))
@@ -260,7 +243,6 @@ TRANSITIONS: dict[Reason, Callable[[Job], Transition]] = {
 
 @pytest.mark.parametrize("reason", TRANSITIONS)
 async def test_a_holder_whose_token_is_old_settles_nothing(line: Line, reason: Reason) -> None:
-    """CONFORMANCE 18, 31."""
     old = await line.add_active(attempts=9)
     await line.move(old, old.stall(max_stalled_count=1))
     current = await line.claim_one()
@@ -271,7 +253,6 @@ async def test_a_holder_whose_token_is_old_settles_nothing(line: Line, reason: R
 
 @pytest.mark.parametrize("reason", TRANSITIONS)
 async def test_a_run_is_settled_once(line: Line, reason: Reason) -> None:
-    """CONFORMANCE 18."""
     job = await line.add_active(attempts=9)
     after = await line.settle(job, completed("first"))
     assert await line.is_stale(TRANSITIONS[reason](job))
@@ -317,7 +298,6 @@ async def test_a_decision_about_a_job_that_is_gone_is_stale(line: Line) -> None:
 
 
 async def test_stale_transitions_do_not_hinder_the_others(line: Line) -> None:
-    """CONFORMANCE 18."""
     await line.add_many(3)
     first, second, third = await line.claim(3)
     await line.settle(second, completed("already"))
@@ -402,7 +382,6 @@ async def test_a_job_that_never_ran_has_no_attempts(line: Line) -> None:
 
 
 async def test_every_attempt_is_listed_with_its_error(line: Line) -> None:
-    """CONFORMANCE 26."""
     added = await line.add(attempts=3)
     errors = [JobError("ValueError", "first", "trace 1"), JobError("KeyError", "second", "trace 2")]
     runs = []
@@ -460,7 +439,6 @@ async def test_a_completed_run_is_listed_after_the_job_was_retried(line: Line) -
 
 
 async def test_a_long_error_is_kept_to_its_limits(line: Line) -> None:
-    """CONFORMANCE 26."""
     error = JobError("E", "ü" * LONGEST_MESSAGE, "🎉" * LONGEST_TRACE)
     job = await line.settle(await line.add_active(), Failed(error))
     assert job.error == error
@@ -469,14 +447,13 @@ async def test_a_long_error_is_kept_to_its_limits(line: Line) -> None:
 
 
 async def test_an_exception_of_any_text_can_be_stored(line: Line) -> None:
-    """CONFORMANCE 26."""
     error = JobError.of(ValueError("nul \x00, surrogate \ud800, ünï, %s 'quoted'"))
     job = await line.settle(await line.add_active(), Failed(error))
     assert job.error == error
 
 
 async def test_a_final_jobs_own_retention_comes_from_its_options(line: Line) -> None:
-    """CONFORMANCE 39: what it does is tested with the removals."""
+    """What it does is tested with the removals."""
     job = await line.add_active(remove_on_complete=Retention.keep_newest(1))
     transition = job.settle(completed())
     assert transition.retention == Retention.keep_newest(1)

@@ -32,7 +32,6 @@ async def two_runs(line: Line, *, is_old_first: bool) -> tuple[list[Job], list[b
 
 @BOTH_ORDERS
 async def test_only_the_newer_one_is_settled(line: Line, *, is_old_first: bool) -> None:
-    """CONFORMANCE 18."""
     runs, is_newer = await two_runs(line, is_old_first=is_old_first)
     outcomes = [Released() if newer else Completed(JsonDocument.of("old")) for newer in is_newer]
     written = await line.repository.apply(
@@ -44,7 +43,6 @@ async def test_only_the_newer_one_is_settled(line: Line, *, is_old_first: bool) 
 
 @BOTH_ORDERS
 async def test_only_the_newer_lock_is_extended(line: Line, *, is_old_first: bool) -> None:
-    """CONFORMANCE 18."""
     runs, is_newer = await two_runs(line, is_old_first=is_old_first)
     locks = [run.lock for run in runs if run.lock is not None]
     extensions = await line.repository.extend(locks, timedelta(hours=1))
@@ -55,7 +53,6 @@ async def test_only_the_newer_lock_is_extended(line: Line, *, is_old_first: bool
 
 @BOTH_ORDERS
 async def test_only_the_newer_one_may_report(line: Line, *, is_old_first: bool) -> None:
-    """CONFORMANCE 18."""
     runs, is_newer = await two_runs(line, is_old_first=is_old_first)
     reports = [
         ProgressUpdate(

@@ -1,6 +1,6 @@
-"""Two repositories led through the same life; the one in memory is the model of the other.
+"""Model-based test: an adapter and the repository in memory get the same random calls.
 
-DESIGN, invariant 9: every adapter shows the same visible states for the same sequence of calls.
+Every adapter has to show the same states as the one in memory after the same sequence of calls.
 """
 
 import asyncio

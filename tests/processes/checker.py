@@ -146,7 +146,7 @@ def violations(history: History, stored: Stored) -> list[str]:
 
 
 def nothing_is_lost(history: History, stored: Stored) -> Violations:
-    """DESIGN, invariant 1: every accepted job is there, in the final state that it has to reach."""
+    """Every accepted job is stored, in the final state that it has to reach."""
     for added in history.all(Added):
         for job_id in added.jobs:
             job = stored.by_id.get(job_id)

@@ -14,7 +14,7 @@ QUEUE: Final = "work"
 
 LOCK, MAINTENANCE, POLL = 1.0, 0.4, 0.3
 BOUND: Final = LOCK + MAINTENANCE + POLL
-"""DESIGN, invariant 5: so long after a worker's death its jobs run again, at the latest."""
+"""The longest time until the jobs of a killed worker run again."""
 
 Job = JobHandle[Any]
 

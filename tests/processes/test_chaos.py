@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 @pytest.mark.timeout(150)
 def test_nothing_is_lost_and_nothing_is_accepted_twice(place: Place, tmp_path: Path) -> None:
-    """DESIGN, invariants 1 to 4, 7 and 8."""
+    """`checker.py` lists what has to hold after the signals."""
     plan = ChaosPlan(seed=random.SystemRandom().randrange(10**6), seconds=8, rate=320)
     verdict = run_chaos(plan, place, tmp_path / "history")
     print(verdict)

@@ -54,7 +54,7 @@ def quick(seconds: float) -> ChaosPlan:
 def test_workers_go_on_by_themselves_after_a_restart(
     server: OwnServer, place: Place, tmp_path: Path
 ) -> None:
-    """CONFORMANCE 34; DESIGN, invariants 1, 2 and 8. Stopped in good order and at once, in turn."""
+    """The server is stopped in turn with `fast` and with `immediate`."""
 
     def outages(crowd: Crowd) -> Blows:
         ways: Iterator[Literal["fast", "immediate"]] = cycle(["fast", "immediate"])

@@ -16,7 +16,6 @@ NOISE = 2.0
 
 
 async def test_a_killed_workers_job_is_run_by_another_within_the_bound(scene: Scene) -> None:
-    """DESIGN, invariant 5; CONFORMANCE 29."""
     workers = await scene.workers(2)
     job = await scene.queue.add("long", {"seconds": [LONG, 0]}, JobOptions(attempts=1))
     victim = await scene.runner_of(job)
@@ -34,7 +33,6 @@ async def test_a_killed_workers_job_is_run_by_another_within_the_bound(scene: Sc
 
 
 async def test_a_job_whose_workers_vanish_too_often_fails_and_says_so(scene: Scene) -> None:
-    """CONFORMANCE 30."""
     await scene.workers(3, max_stalled_count=1)
     job = await scene.queue.add("deadly", {"seconds": LONG}, JobOptions(attempts=5))
     for token in (1, 2):
@@ -49,7 +47,7 @@ async def test_a_job_whose_workers_vanish_too_often_fails_and_says_so(scene: Sce
 async def test_a_stopped_worker_cannot_settle_what_another_took_over(
     scene: Scene, logs: bool
 ) -> None:
-    """CONFORMANCE 18 and 31: it wakes up when the other has completed the job."""
+    """The stopped worker wakes up after another one has completed the job."""
     workers = await scene.workers(2)
     payload = {"seconds": [LONG, 1.5 * LOCK], "awakes": 1.2 * LOCK, "logs": logs}
     job = await scene.queue.add("short", payload)
@@ -70,7 +68,7 @@ async def test_a_stopped_worker_cannot_settle_what_another_took_over(
 
 
 async def test_a_stopped_worker_that_wakes_up_gives_up_what_another_runs(scene: Scene) -> None:
-    """CONFORMANCE 31: it wakes up while the other is at it, which is not disturbed."""
+    """The stopped worker wakes up while another one runs the job, and does not disturb it."""
     workers = await scene.workers(2)
     job = await scene.queue.add("long", {"seconds": [LONG, 1.5]})
     sleeper = await scene.runner_of(job)

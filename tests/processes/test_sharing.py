@@ -31,7 +31,6 @@ pytestmark = pytest.mark.processes
 
 
 async def test_a_result_comes_from_another_process(scene: Scene) -> None:
-    """CONFORMANCE 16."""
     await scene.worker()
     job = await scene.queue.add("any", {"seconds": 0.05})
     assert await job.result(timeout=10) == {"token": 1}
@@ -41,7 +40,6 @@ async def test_a_result_comes_from_another_process(scene: Scene) -> None:
 
 
 async def test_a_pause_holds_in_every_process_and_survives_a_restart(scene: Scene) -> None:
-    """CONFORMANCE 5 and 36."""
     worker = await scene.worker(poll=0.1, heartbeat=0.1)
     await scene.queue.pause()
     job = await scene.queue.add("any", {})
@@ -71,7 +69,6 @@ async def has_looked_again(scene: Scene, worker: Program) -> None:
 
 
 async def test_resuming_wakes_idle_workers_of_other_processes(scene: Scene) -> None:
-    """CONFORMANCE 36."""
     await scene.queue.pause()
     job = await scene.queue.add("any", {})
     await scene.worker(poll=LONG)  # so that only a wake-up can be the reason
@@ -86,7 +83,6 @@ async def test_resuming_wakes_idle_workers_of_other_processes(scene: Scene) -> N
 async def test_a_cancellation_reaches_another_process_within_a_heartbeat(
     scene: Scene, notify: bool
 ) -> None:
-    """CONFORMANCE 38."""
     heartbeat, noise = 1.0, 2.0
     await scene.worker(notify=notify, lock=LONG, heartbeat=heartbeat)
     job = await scene.queue.add("long", {"seconds": LONG})
@@ -105,7 +101,6 @@ async def test_a_cancellation_reaches_another_process_within_a_heartbeat(
 
 
 async def test_delayed_jobs_start_once_and_not_before_their_time(scene: Scene) -> None:
-    """CONFORMANCE 13."""
     await scene.workers(3, concurrency=5)
     due = time.time() + 1.0
     jobs = await scene.queue.add_bulk(
@@ -122,7 +117,6 @@ async def test_delayed_jobs_start_once_and_not_before_their_time(scene: Scene) -
 
 
 async def test_two_processes_that_add_one_key_make_one_job(scene: Scene, tmp_path: Path) -> None:
-    """CONFORMANCE 40."""
     go = tmp_path / "go"
     callers = [
         scene.programs.start(
@@ -144,7 +138,7 @@ async def test_two_processes_that_add_one_key_make_one_job(scene: Scene, tmp_pat
 
 
 async def test_a_crash_before_the_callers_commit_leaves_nothing(scene: Scene) -> None:
-    """CONFORMANCE 6: neither the caller's row nor the job, and nobody is held up by it."""
+    """Neither the caller's row nor the job is stored, and no other process is blocked."""
     engine = own_engine(scene.place)
     orders_table().create(engine)
     engine.dispose()

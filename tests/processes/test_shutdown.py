@@ -28,7 +28,6 @@ async def is_given_back(scene: Scene, job: Job) -> None:
 async def test_a_signal_lets_running_jobs_end_and_takes_no_more(
     scene: Scene, signal: Blow, tmp_path: Path
 ) -> None:
-    """CONFORMANCE 32 and 33."""
     worker = await scene.worker()
     done = tmp_path / "done"
     running, waiting = await scene.queue.add_bulk(
@@ -45,7 +44,7 @@ async def test_a_signal_lets_running_jobs_end_and_takes_no_more(
 
 @pytest.mark.parametrize("signal", [Blow.TERMINATE, Blow.INTERRUPT])
 async def test_a_second_signal_hurries(scene: Scene, signal: Blow) -> None:
-    """CONFORMANCE 33. Two different ones, because two alike may arrive as one."""
+    """Two different signals, because two equal ones may be delivered as one."""
     worker = await scene.worker()
     job = await scene.queue.add("long", {"seconds": LONG})
     await scene.runner_of(job)
@@ -64,7 +63,6 @@ class TestOnOneDatabase:
         return Place(sqlite_url)
 
     async def test_after_the_grace_jobs_are_given_back(self, scene: Scene) -> None:
-        """CONFORMANCE 32."""
         worker = await scene.worker(grace=0.3)
         job = await scene.queue.add("long", {"seconds": LONG})
         await scene.runner_of(job)
@@ -76,7 +74,6 @@ class TestOnOneDatabase:
     async def test_a_handler_that_does_not_end_does_not_keep_its_process(
         self, scene: Scene, in_threads: bool
     ) -> None:
-        """CONFORMANCE 35."""
         worker = await scene.worker(grace=0.1, cancellation_grace=0.2, in_threads=in_threads)
         job = await scene.queue.add("stubborn", {"seconds": LONG, "stubborn": True})
         await scene.runner_of(job)

@@ -1,4 +1,4 @@
-"""Exact waits (CONFORMANCE 24)."""
+"""The exact waits of each backoff."""
 
 import json
 import math
@@ -113,7 +113,6 @@ def test_the_other_kinds_survive_storage_too(backoff: Backoff) -> None:
 
 @pytest.mark.parametrize("jitter", [-0.1, 1.1, math.nan, True, "half"])
 def test_jitter_outside_its_range_is_refused(jitter: Any) -> None:
-    """CONFORMANCE 3."""
     for make in (Backoff.fixed, Backoff.exponential):
         with pytest.raises(InvalidRequest, match=r"backoff\.jitter: .* a number from 0 to 1"):
             make(1, jitter=jitter)

@@ -101,7 +101,6 @@ def test_a_time_changes_nothing_while_the_job_is_unfinished(
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\x00b", None, 7])
 def test_a_wrong_key_is_refused(key: Any) -> None:
-    """CONFORMANCE 3."""
     for make in (Deduplication.while_unfinished, Deduplication.replace, Deduplication.keep_last):
         with pytest.raises(InvalidRequest, match=r"deduplication\.key: .* 1 to 255 characters"):
             make(key)
@@ -109,7 +108,6 @@ def test_a_wrong_key_is_refused(key: Any) -> None:
 
 @pytest.mark.parametrize("ttl", [0, -1, float("nan"), "1"])
 def test_a_wrong_time_is_refused(ttl: Any) -> None:
-    """CONFORMANCE 3."""
     with pytest.raises(InvalidRequest, match=r"deduplication\.ttl: .* more than 0"):
         Deduplication.for_time("key", ttl)
 

@@ -83,7 +83,7 @@ def test_a_job_for_an_instant_keeps_it() -> None:
 
 
 def test_a_request_for_cancellation_wins_over_another_run() -> None:
-    """CONFORMANCE 38: whoever asked was told that the job would stop."""
+    """Whoever asked was told that the job would stop."""
     asked = replace(active_job(attempts=5), cancel_requested=True, cancel_reason="stop")
     outcomes: list[Outcome] = [Failed(BOOM), Snoozed(SECOND), Released(), Cancelled("stop")]
     for outcome in outcomes:
@@ -140,7 +140,6 @@ def test_an_active_and_a_completed_job_tell_of_a_run_themselves() -> None:
 
 
 def test_the_reason_of_a_failure_by_stalls_says_so() -> None:
-    """CONFORMANCE 30."""
     transition = active_job().stall(max_stalled_count=0)
     assert transition.error is not None
     assert str(transition.error) == (
@@ -149,7 +148,6 @@ def test_the_reason_of_a_failure_by_stalls_says_so() -> None:
 
 
 def test_retention_goes_with_the_end_it_is_for() -> None:
-    """CONFORMANCE 39."""
     job = active_job(remove_on_complete=True, remove_on_fail=7)
     assert job.settle(Completed()).retention == Retention.nothing()
     assert job.settle(Failed(BOOM)).retention == Retention.keep_newest(7)
@@ -191,7 +189,6 @@ def test_a_move_that_the_table_does_not_have_is_refused_in_words(state: JobState
 
 
 def test_an_active_job_is_neither_cancelled_nor_removed_without_its_worker() -> None:
-    """CONFORMANCE 39."""
     job = active_job()
     with pytest.raises(MoveNotAllowed, match="cannot be cancelled without its worker"):
         job.cancel("enough")
@@ -214,7 +211,6 @@ def test_a_decision_leaves_the_job_as_it_is() -> None:
 
 
 def test_a_retry_gives_at_least_one_attempt() -> None:
-    """CONFORMANCE 27."""
     failed = job_in(JobState.FAILED)
     kept = failed.after(failed.retry(fresh_attempts=False), NOW)
     assert (kept.attempt, kept.max_attempts, kept.has_attempts_left) == (1, 2, True)

@@ -1,4 +1,4 @@
-"""What is stored of a value is never something else (CONFORMANCE 7)."""
+"""A stored value reads back unaltered, or is refused."""
 
 import math
 from datetime import datetime
@@ -47,7 +47,6 @@ REFUSED: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("value", "reason"), REFUSED)
 def test_what_is_not_json_is_refused_with_its_place(value: Any, reason: str) -> None:
-    """CONFORMANCE 3."""
     with pytest.raises(JsonRefused) as refusal:
         JsonDocument.of(value)
     assert reason in str(refusal.value)
@@ -72,7 +71,6 @@ def test_an_integer_that_python_would_not_read_back_is_refused() -> None:
 
 
 def test_a_text_over_its_limit_is_refused() -> None:
-    """CONFORMANCE 3."""
     assert JsonDocument.of("x" * 98, limit=100).text == f'"{"x" * 98}"'
     with pytest.raises(JsonRefused, match="has 101 bytes, the limit is 100"):
         JsonDocument.of("x" * 99, limit=100)

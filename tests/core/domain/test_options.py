@@ -66,7 +66,6 @@ WRONG: list[tuple[str, Any, str]] = [
 def test_a_wrong_option_is_refused_with_its_name_and_what_is_allowed(
     field: str, value: Any, allowed: str
 ) -> None:
-    """CONFORMANCE 3."""
     with pytest.raises(InvalidRequest) as refusal:
         JobOptions(**{field: value})
     message = str(refusal.value)
@@ -78,7 +77,6 @@ def test_a_wrong_option_is_refused_with_its_name_and_what_is_allowed(
 
 
 def test_delay_and_run_at_exclude_each_other() -> None:
-    """CONFORMANCE 3."""
     with pytest.raises(InvalidRequest, match="give either delay or run_at, not both"):
         JobOptions(delay=1, run_at=AWARE)
 

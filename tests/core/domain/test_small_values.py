@@ -60,7 +60,6 @@ def test_what_cannot_be_stored_is_no_name(given: Any) -> None:
 
 
 def test_an_error_keeps_type_message_and_trace() -> None:
-    """CONFORMANCE 26."""
     with pytest.raises(KeyError) as raised:
         raise KeyError("missing")
     error = JobError.of(raised.value)

@@ -1,4 +1,4 @@
-"""The table of moves, compared with a second copy of it: DESIGN.md, section 3, word for word."""
+"""The table of moves, compared with a second copy of it that is written out here."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Jobs that come and go with a transaction of the caller's (CONFORMANCE 6, invariant 7)."""
+"""Jobs added inside a transaction of the caller: committed and rolled back with it."""
 
 import asyncio
 import gc

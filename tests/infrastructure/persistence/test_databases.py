@@ -263,7 +263,7 @@ REFUSALS = {
 async def test_a_bulk_that_is_cut_off_in_the_middle_leaves_nothing(
     url: str, prefix: str, engine: sa.Engine
 ) -> None:
-    """4: the database fails after many of the jobs were inserted."""
+    """The database fails after many of the jobs were inserted."""
     repository = SqlAlchemyJobRepository(url, table_prefix=prefix, clock=FrozenClock())
     line = Line(repository, FrozenClock(), "bulk")
     await line.add("was there before")
@@ -278,7 +278,7 @@ async def test_a_bulk_that_is_cut_off_in_the_middle_leaves_nothing(
 
 
 async def test_a_large_bulk_keeps_its_order_and_is_counted(url: str, prefix: str) -> None:
-    """4: more than one statement takes, and some of them are there already."""
+    """More jobs than fit into one statement; some of them are stored already."""
     repository = SqlAlchemyJobRepository(url, table_prefix=prefix, clock=FrozenClock())
     line = Line(repository, FrozenClock(), "bulk")
     jobs = [line.make(str(number)) for number in range(4_500)]

@@ -1,4 +1,4 @@
-"""A commit whose answer never arrives: what is repeated happens once (DESIGN, invariants 1, 2)."""
+"""The connection dies after the commit and before its answer: a repeated write is recognised."""
 
 import asyncio
 from collections.abc import AsyncIterator

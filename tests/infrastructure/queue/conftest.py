@@ -1,6 +1,6 @@
-"""The queue on a repository; the numbers in the tests are lines of the project's CONFORMANCE list.
+"""Fixtures for `QueueService`, on the adapters that can follow a frozen clock.
 
-On the adapters that follow the frozen clock; that all adapters are alike is the contract suite's.
+The contract suite (`tests/contract`) tests that all adapters behave the same.
 """
 
 from collections.abc import AsyncIterator

@@ -31,7 +31,6 @@ class Mail(BaseModel):
 async def test_add_returns_a_job_with_id_and_state_and_tells_it(
     queue: Queue, bench: Bench, queue_name: str
 ) -> None:
-    """1"""
     bench.listen("job.added")
     job = await queue.add("welcome", {"to": "ada"}, JobOptions(priority=5))
     assert (job.name, job.payload, job.state) == ("welcome", {"to": "ada"}, JobState.WAITING)
@@ -45,7 +44,6 @@ async def test_add_returns_a_job_with_id_and_state_and_tells_it(
 
 
 async def test_job_added_is_told_after_the_commit(queue: Queue) -> None:
-    """1, 42"""
     found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     async def look(event: Any) -> None:
@@ -85,7 +83,6 @@ async def test_a_delayed_job_is_told_as_added_and_delayed(
 async def test_what_is_wrong_is_refused_before_any_write(
     queue: Queue, bench: Bench, name: Any, payload: Any, options: Any
 ) -> None:
-    """3, 7"""
     bench.listen("job.added")
     with pytest.raises(InvalidRequest):
         await queue.add(name, payload, options)
@@ -101,7 +98,6 @@ async def test_what_is_wrong_is_refused_before_any_write(
     "payload", [None, "Zürich 🚀", 2**200, {"a": [None, {"b": []}]}, "n" * 100_000, 0, False, ""]
 )
 async def test_payloads_survive_unaltered(queue: Queue, bench: Bench, payload: Any) -> None:
-    """7"""
     await queue.add("keep", payload)
     job = await bench.fetch_one()
     assert queue.read_payload(job) == payload
@@ -259,7 +255,6 @@ async def test_closing_waits_for_what_was_handed_in(counting: CountingRepository
 async def test_a_taken_key_returns_the_first_job_and_tells_nothing(
     queue: Queue, bench: Bench
 ) -> None:
-    """40"""
     bench.listen("job.added")
     options = JobOptions(deduplication=Deduplication.while_unfinished("k"))
     first = await queue.add("a", 1, options)
@@ -273,7 +268,6 @@ async def test_a_taken_key_returns_the_first_job_and_tells_nothing(
 
 
 async def test_concurrent_adds_of_one_key_make_one_job(queue: Queue, bench: Bench) -> None:
-    """40"""
     bench.listen("job.added")
     options = JobOptions(deduplication=Deduplication.while_unfinished("k"))
     handles = await asyncio.gather(*(queue.add("a", n, options) for n in range(10)))
@@ -284,7 +278,6 @@ async def test_concurrent_adds_of_one_key_make_one_job(queue: Queue, bench: Benc
 
 
 async def test_a_key_with_a_time_frees_after_it(queue: Queue, clock: FrozenClock) -> None:
-    """40"""
     options = JobOptions(deduplication=Deduplication.for_time("k", 60))
     first = await queue.add("a", options=options)
     clock.advance(59)

@@ -32,7 +32,6 @@ DEADLINE = 10
 
 
 async def test_listeners_may_be_plain_or_async_and_hear_the_same(queue: Queue) -> None:
-    """41"""
     heard: list[Any] = []
 
     async def listen(event: Any) -> None:
@@ -50,7 +49,6 @@ async def test_listeners_may_be_plain_or_async_and_hear_the_same(queue: Queue) -
 async def test_a_listener_that_raises_is_logged_and_hurts_nobody(
     queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """41"""
     heard: list[Any] = []
 
     def broken(_: Any) -> None:
@@ -65,7 +63,6 @@ async def test_a_listener_that_raises_is_logged_and_hurts_nobody(
 
 
 async def test_a_listener_that_raises_can_be_reported_elsewhere(queue: Queue) -> None:
-    """41"""
     reported: list[str] = []
 
     async def broken(_: Any) -> None:
@@ -79,7 +76,6 @@ async def test_a_listener_that_raises_can_be_reported_elsewhere(queue: Queue) ->
 
 
 async def test_off_and_once_work_as_in_pyee(queue: Queue) -> None:
-    """43"""
     heard: list[str] = []
 
     def always(event: Any) -> None:
@@ -97,7 +93,6 @@ async def test_off_and_once_work_as_in_pyee(queue: Queue) -> None:
 async def test_a_queue_without_listeners_makes_no_events(
     queue: Queue, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """43"""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("an event was made that nobody hears")
@@ -117,7 +112,6 @@ async def test_a_queue_without_listeners_makes_no_events(
 async def test_the_events_of_a_job_tell_its_life(
     queue: Queue, bench: Bench, clock: FrozenClock
 ) -> None:
-    """42"""
     bench.listen(*sorted(name for name in QUEUE_EVENTS if name.startswith("job.")))
     handle = await queue.add("a", options=JobOptions(delay=5, attempts=2))
     clock.advance(5)
@@ -154,7 +148,6 @@ class SlowAnswers(InMemoryJobRepository):
 async def test_a_worker_that_is_faster_than_the_answer_of_add_keeps_the_order(
     clock: FrozenClock,
 ) -> None:
-    """42"""
     repository = SlowAnswers(clock)
     async with QueueService[Any, Any]("q", repository) as queue:
         bench = Bench(queue)
@@ -184,7 +177,6 @@ async def _is_completed(repository: InMemoryJobRepository) -> bool:
 
 
 async def test_no_event_is_told_of_what_was_not_written(clock: FrozenClock) -> None:
-    """42"""
 
     class Absent(InMemoryJobRepository):
         async def apply(self, transitions: Sequence[Transition]) -> list[datetime | None]:
@@ -202,7 +194,6 @@ async def test_no_event_is_told_of_what_was_not_written(clock: FrozenClock) -> N
 
 
 async def test_a_cancelled_settlement_is_told_all_the_same(clock: FrozenClock) -> None:
-    """42"""
     repository = SlowAnswers(clock)
     repository.may_answer.set()
     async with QueueService[Any, Any]("q", repository) as queue:
@@ -230,7 +221,6 @@ async def drained(bench: Bench) -> int:
 
 
 async def test_drained_is_told_once_when_the_last_job_is_done(queue: Queue, bench: Bench) -> None:
-    """20"""
     bench.listen("job.completed", "queue.drained")
     await queue.add_bulk([("a",)] * 3)
     for _ in range(3):
@@ -243,7 +233,6 @@ async def test_drained_is_told_once_when_the_last_job_is_done(queue: Queue, benc
 async def test_drained_is_told_once_with_many_settled_at_the_same_time(
     queue: Queue, bench: Bench
 ) -> None:
-    """20"""
     bench.listen("queue.drained")
     await queue.add_bulk([("a",)] * 20)
     other = Bench(queue)
@@ -253,7 +242,6 @@ async def test_drained_is_told_once_with_many_settled_at_the_same_time(
 
 
 async def test_drained_waits_for_what_goes_back_in_line(queue: Queue, bench: Bench) -> None:
-    """20"""
     bench.listen("queue.drained")
     await queue.add("a", options=JobOptions(attempts=2))
     await bench.run(Released())
@@ -266,7 +254,6 @@ async def test_drained_waits_for_what_goes_back_in_line(queue: Queue, bench: Ben
 async def test_drained_waits_for_delayed_jobs_and_comes_when_the_last_is_cancelled(
     queue: Queue, bench: Bench
 ) -> None:
-    """20"""
     bench.listen("queue.drained")
     later = await queue.add("later", options=JobOptions(delay=60))
     await queue.add("now")
@@ -278,7 +265,6 @@ async def test_drained_waits_for_delayed_jobs_and_comes_when_the_last_is_cancell
 
 @pytest.mark.parametrize("way", ["drain", "remove"])
 async def test_drained_comes_when_the_rest_is_removed(queue: Queue, bench: Bench, way: str) -> None:
-    """20"""
     bench.listen("queue.drained")
     job = await queue.add("a")
     await (queue.drain() if way == "drain" else job.remove())
@@ -286,7 +272,6 @@ async def test_drained_comes_when_the_rest_is_removed(queue: Queue, bench: Bench
 
 
 async def test_drained_comes_again_after_new_work(queue: Queue, bench: Bench) -> None:
-    """20"""
     bench.listen("queue.drained")
     for times in (1, 2, 3):
         await queue.add("a")
@@ -297,7 +282,6 @@ async def test_drained_comes_again_after_new_work(queue: Queue, bench: Bench) ->
 async def test_drained_does_not_wait_for_a_job_whose_lock_was_lost(
     queue: Queue, bench: Bench, repository: IJobRepository, clock: FrozenClock, queue_name: str
 ) -> None:
-    """20"""
     bench.listen("queue.drained")
     await queue.add("a")
     lost = await bench.fetch_one()
@@ -313,7 +297,6 @@ async def test_drained_does_not_wait_for_a_job_whose_lock_was_lost(
 
 
 async def test_drained_is_not_told_when_work_comes_while_it_is_counted(clock: FrozenClock) -> None:
-    """20"""
     counting, may_count = asyncio.Event(), asyncio.Event()
 
     class SlowCounts(InMemoryQueues):

@@ -125,7 +125,6 @@ async def test_one_look_does_all_batches(clock: FrozenClock) -> None:
 async def test_old_jobs_are_removed_without_any_traffic(
     repository: IJobRepository, clock: FrozenClock, where: str, queue_name: str
 ) -> None:
-    """39"""
     short = RetentionPolicy(completed=Retention.for_time(60))
     own = JobOptions(remove_on_complete=timedelta(seconds=60)) if where == "job" else None
     queue: Queue = QueueService(
@@ -146,7 +145,6 @@ async def test_old_jobs_are_removed_without_any_traffic(
 async def test_retention_keeps_the_newest(
     repository: IJobRepository, clock: FrozenClock, queue_name: str
 ) -> None:
-    """39"""
     policy = RetentionPolicy(completed=Retention.keep_newest(2))
     async with QueueService[Any, Any](queue_name, repository, retention=policy) as queue:
         handles = await queue.add_bulk([("a",)] * 5)

@@ -86,7 +86,6 @@ async def test_a_handle_shows_a_new_snapshot_when_asked(queue: Queue, bench: Ben
 async def test_retrying_a_failed_job_clears_its_error_and_times(
     queue: Queue, bench: Bench, clock: FrozenClock
 ) -> None:
-    """27"""
     job = await queue.add("a", options=JobOptions(attempts=2))
     await bench.run(FAILED)
     await bench.run(FAILED)
@@ -100,7 +99,6 @@ async def test_retrying_a_failed_job_clears_its_error_and_times(
 
 
 async def test_retrying_with_fresh_attempts_counts_from_zero(queue: Queue, bench: Bench) -> None:
-    """27"""
     job = await queue.add("a", options=JobOptions(attempts=2))
     await bench.run(FAILED)
     await bench.run(FAILED)
@@ -109,7 +107,6 @@ async def test_retrying_with_fresh_attempts_counts_from_zero(queue: Queue, bench
 
 
 async def test_retrying_a_completed_job_clears_its_result(queue: Queue, bench: Bench) -> None:
-    """27"""
     job = await queue.add("a")
     await queue.mark_job_as_completed(await bench.fetch_one(), {"n": 1})
     assert await job.result(10) == {"n": 1}
@@ -120,7 +117,6 @@ async def test_retrying_a_completed_job_clears_its_result(queue: Queue, bench: B
 async def test_retrying_wakes_workers_and_is_refused_for_an_active_job(
     queue: Queue, bench: Bench
 ) -> None:
-    """27"""
     job = await queue.add("a")
     await bench.run()
     event = queue.listen(Hint.JOBS)
@@ -133,7 +129,6 @@ async def test_retrying_wakes_workers_and_is_refused_for_an_active_job(
 
 
 async def test_retrying_twice_at_once_queues_the_job_once(queue: Queue, bench: Bench) -> None:
-    """27"""
     job = await queue.add("a")
     await bench.run()
     answers = await asyncio.gather(queue.retry(job.id), queue.retry(job.id), return_exceptions=True)
@@ -171,7 +166,6 @@ async def test_changing_the_priority_moves_a_waiting_job(queue: Queue, bench: Be
 
 
 async def test_cancelling_a_job_that_is_not_active_is_immediate(queue: Queue, bench: Bench) -> None:
-    """38"""
     bench.listen("job.cancelled")
     waiting, delayed = await queue.add("a"), await queue.add("b", options=JobOptions(delay=60))
     result = asyncio.create_task(waiting.result(10))
@@ -190,7 +184,6 @@ async def test_cancelling_a_job_that_is_not_active_is_immediate(queue: Queue, be
 
 
 async def test_cancelling_an_active_job_asks_its_worker(queue: Queue, bench: Bench) -> None:
-    """38"""
     bench.listen("job.cancelled")
     handle = await queue.add("a")
     job = await bench.fetch_one()
@@ -209,7 +202,6 @@ async def test_cancelling_an_active_job_asks_its_worker(queue: Queue, bench: Ben
 
 
 async def test_a_removed_job_is_gone_and_told(queue: Queue, bench: Bench) -> None:
-    """39"""
     bench.listen("job.removed")
     job = await queue.add("a")
     result = asyncio.create_task(job.result(10))
@@ -225,7 +217,6 @@ async def test_a_removed_job_is_gone_and_told(queue: Queue, bench: Bench) -> Non
 
 
 async def test_removing_an_active_job_is_refused(queue: Queue, bench: Bench) -> None:
-    """39"""
     job = await queue.add("a")
     await bench.fetch_one()
     with pytest.raises(MoveNotAllowed, match="is active and cannot be removed"):
@@ -281,7 +272,6 @@ async def test_a_stale_change_is_decided_again_a_few_times(
 
 
 async def test_pausing_stops_claims_and_is_told_once(queue: Queue, bench: Bench) -> None:
-    """36"""
     bench.listen("queue.paused", "queue.resumed")
     jobs, control = queue.listen(Hint.JOBS), queue.listen(Hint.CONTROL)
     await queue.pause()
@@ -300,7 +290,6 @@ async def test_pausing_stops_claims_and_is_told_once(queue: Queue, bench: Bench)
 
 
 async def test_draining_removes_what_has_not_started(queue: Queue, bench: Bench) -> None:
-    """37"""
     await queue.add("active")
     await bench.fetch()
     await queue.add_bulk([("a",), ("b",), ("c", None, JobOptions(delay=60))])
@@ -313,7 +302,6 @@ async def test_draining_removes_what_has_not_started(queue: Queue, bench: Bench)
 async def test_cleaning_honours_age_limit_and_state(
     queue: Queue, bench: Bench, clock: FrozenClock
 ) -> None:
-    """37"""
     await queue.add_bulk([("a",)] * 5)
     await bench.settle(await bench.fetch(3))
     clock.advance(60)
@@ -328,7 +316,6 @@ async def test_cleaning_honours_age_limit_and_state(
 
 
 async def test_cleaning_of_unfinished_jobs_is_refused(queue: Queue) -> None:
-    """37"""
     with pytest.raises(InvalidRequest, match="state: 'waiting' is not allowed; give completed"):
         await queue.clean(state="waiting")
     with pytest.raises(InvalidRequest, match="older_than"):
@@ -358,7 +345,6 @@ async def test_removals_go_in_batches(clock: FrozenClock) -> None:
 async def test_obliterating_refuses_while_jobs_are_active_unless_forced(
     queue: Queue, bench: Bench
 ) -> None:
-    """37"""
     await queue.add_bulk([("a",), ("b",)])
     job = await bench.fetch_one()
     with pytest.raises(QueueNotEmpty, match=r"has 1 active job"):

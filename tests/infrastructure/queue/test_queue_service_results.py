@@ -29,7 +29,6 @@ class Receipt(BaseModel):
 
 
 async def test_the_result_comes_from_a_worker_on_this_queue(queue: Queue, bench: Bench) -> None:
-    """16"""
     handle = await queue.add("a")
     waiting = [asyncio.create_task(handle.result(10)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -40,7 +39,6 @@ async def test_the_result_comes_from_a_worker_on_this_queue(queue: Queue, bench:
 async def test_the_result_comes_from_a_worker_elsewhere(
     queue: Queue, repository: IJobRepository, queue_name: str
 ) -> None:
-    """16"""
     handle = await queue.add("a")
     waiting = asyncio.create_task(handle.result(10))
     async with QueueService[Any, Any](queue_name, repository) as elsewhere:

@@ -57,7 +57,6 @@ async def test_a_wrong_wish_is_refused(queue: Queue, limit: int, lock: float) ->
 async def test_a_result_is_stored_told_and_returned(
     queue: Queue, bench: Bench, result: Any
 ) -> None:
-    """16"""
     bench.listen("job.completed")
     handle = await queue.add("a")
     job = await bench.fetch_one()
@@ -73,7 +72,6 @@ async def test_a_result_is_stored_told_and_returned(
 async def test_a_result_that_is_not_json_is_refused_and_nothing_written(
     queue: Queue, bench: Bench
 ) -> None:
-    """17"""
     await queue.add("a")
     job = await bench.fetch_one()
     for result in (object(), math.nan, {"a": {1}}):
@@ -123,7 +121,6 @@ async def test_an_unrecoverable_failure_is_final(
 async def test_only_the_holder_of_the_lock_may_write(
     queue: Queue, bench: Bench, clock: FrozenClock
 ) -> None:
-    """18"""
     old, new = await taken_over(bench, clock)
     bench.listen("job.completed", "job.retrying", "job.progress", "job.log")
     for refused in (
@@ -145,7 +142,6 @@ async def test_only_the_holder_of_the_lock_may_write(
 async def test_of_a_step_with_a_stale_outcome_the_others_are_written(
     queue: Queue, bench: Bench, clock: FrozenClock
 ) -> None:
-    """18"""
     old, new = await taken_over(bench, clock)
     await queue.add("b")
     other = await bench.fetch_one()
@@ -162,7 +158,6 @@ async def test_settling_nothing_is_nothing(queue: Queue) -> None:
 
 @pytest.mark.parametrize("progress", [0, 0.5, 100, "half", {"done": 3, "of": 4}, {}])
 async def test_progress_is_stored_and_told(queue: Queue, bench: Bench, progress: Any) -> None:
-    """19"""
     bench.listen("job.progress")
     handle = await queue.add("a")
     job = await bench.fetch_one()
@@ -179,7 +174,6 @@ async def test_progress_is_stored_and_told(queue: Queue, bench: Bench, progress:
 async def test_progress_of_another_kind_is_refused(
     queue: Queue, bench: Bench, progress: Any
 ) -> None:
-    """19"""
     await queue.add("a")
     job = await bench.fetch_one()
     with pytest.raises(InvalidRequest, match=r"progress: .*give a finite number, a text or a JSON"):
@@ -187,7 +181,6 @@ async def test_progress_of_another_kind_is_refused(
 
 
 async def test_log_lines_are_stored_told_and_the_newest_kept(queue: Queue, bench: Bench) -> None:
-    """19"""
     bench.listen("job.log")
     handle = await queue.add("a", options=JobOptions(keep_logs=2))
     job = await bench.fetch_one()

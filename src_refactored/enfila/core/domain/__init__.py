@@ -1,1 +1,1 @@
-"""Entities and value objects. No async, no I/O, no clock: an instant is always an argument."""
+"""Entities and value objects: no async code, no I/O, no clock. The time is always an argument."""

@@ -1,4 +1,4 @@
-"""Lengths of time at the edges: seconds or a `timedelta` come in, a `timedelta` goes on."""
+"""Conversion of durations: callers give seconds or a `timedelta`, enfila uses a `timedelta`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LONGEST = timedelta(days=36_500)
 
 
 def duration(field: str, value: Duration, *, allow_zero: bool = True) -> timedelta:
-    """The `timedelta` that `value` stands for.
+    """Converts `value` to a `timedelta`.
 
     Raises:
-        InvalidRequest: not a length of time, negative, not finite, over a hundred years, or zero
+        InvalidRequest: not a duration, negative, not finite, over a hundred years, or zero
             where zero makes no sense.
     """
     allowed = f"give seconds or a timedelta, {'0 or more' if allow_zero else 'more than 0'}"

@@ -1,25 +1,25 @@
-"""Every error that enfila raises on purpose.
+"""All exception classes of enfila.
 
 EnfilaError
-├── InvalidRequest            wrong input, refused before any write            (a ValueError)
-│   ├── InvalidSettings       everything that is wrong in the environment, together
+├── InvalidRequest            invalid input, refused before any write            (a ValueError)
+│   ├── InvalidSettings       all invalid environment variables, together
 │   ├── UnknownTimeZone       this machine's time zone database has no such name
 │   └── DriverMissing         the database driver of a URL is not installed
 ├── NotFound                                                                   (a LookupError)
 │   ├── JobNotFound
 │   ├── JobTypeNotFound
 │   └── ScheduleNotFound
-├── Conflict                  right input at the wrong moment
-│   ├── MoveNotAllowed        this job cannot make that move from where it is
-│   ├── StaleTransition       somebody else moved the job first
-│   ├── LockLost              the lock's token is old
-│   ├── QueueNotEmpty         active jobs forbid it
+├── Conflict                  valid input, but the current state forbids it
+│   ├── MoveNotAllowed        the job's state does not allow this transition
+│   ├── StaleTransition       another process changed the job first
+│   ├── LockLost              the lock token is outdated
+│   ├── QueueNotEmpty         the queue still has active jobs
 │   ├── ScheduleExists        another schedule has the slug
-│   ├── ScheduleChanged       the schedule was edited since it was looked at
+│   ├── ScheduleChanged       the schedule was edited since it was read
 │   ├── AlreadyClosed         the queue or worker was closed
 │   ├── AlreadyRunning        the worker was started before
-│   └── JobNotCompleted       the job waited for ended another way
-├── HandlerError              an attempt failed for a reason that enfila knows
+│   └── JobNotCompleted       the awaited job failed, or was cancelled or removed
+├── HandlerError              an attempt failed for a reason that enfila detected
 │   ├── Unrecoverable         do not try again
 │   ├── AttemptTimedOut       ran longer than its timeout
 │   ├── ResultRefused         the result is not JSON, or too large
@@ -27,7 +27,7 @@ EnfilaError
 ├── SchemaMismatch            the database's tables are older or newer than this enfila
 └── RepositoryUnavailable     the database cannot be reached or refuses to write
 
-Each class carries its facts as fields and builds its own message.
+Each class has its details as attributes and builds its own message.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from datetime import timedelta
 
 
 class EnfilaError(Exception):
-    """The root of everything enfila raises on purpose."""
+    """Base class of all errors that enfila raises."""
 
 
-# ── wrong input ──────────────────────────────────────────────────────────────────────────────
+# ── invalid input ────────────────────────────────────────────────────────────────────────────
 
 
 class InvalidRequest(EnfilaError, ValueError):
-    """Input that is refused before any write.
+    """Invalid input, refused before any write.
 
     Attributes:
         field: the name of the wrong field.
         value: what was given.
-        allowed: what would have been accepted, in words.
+        allowed: a description of what is accepted.
     """
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
@@ -61,7 +61,7 @@ class InvalidRequest(EnfilaError, ValueError):
 
 
 class InvalidSettings(InvalidRequest):
-    """All wrong settings of a start, reported together."""
+    """All invalid settings, reported in one error."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -69,7 +69,7 @@ class InvalidSettings(InvalidRequest):
 
 
 class UnknownTimeZone(InvalidRequest):
-    """A zone that this machine's database does not have: misspelt, or removed since."""
+    """A time zone that is not in this machine's time zone database: misspelt, or removed since."""
 
     def __init__(self, name: object, nearest: str | None) -> None:
         self.name = name
@@ -83,7 +83,7 @@ class UnknownTimeZone(InvalidRequest):
 
 
 class DriverMissing(InvalidRequest):
-    """A URL names a database whose driver is not installed."""
+    """The database driver that a URL needs is not installed."""
 
     def __init__(self, scheme: str, package: str, extra: str) -> None:
         self.package = package
@@ -95,11 +95,11 @@ class DriverMissing(InvalidRequest):
         )
 
 
-# ── not there ────────────────────────────────────────────────────────────────────────────────
+# ── not found ────────────────────────────────────────────────────────────────────────────────
 
 
 class NotFound(EnfilaError, LookupError):
-    """Something named in a request does not exist."""
+    """Something that was asked for does not exist."""
 
 
 class JobNotFound(NotFound):
@@ -129,15 +129,15 @@ class ScheduleNotFound(NotFound):
         super().__init__(f"schedule {slug!r} does not exist (never created, or deleted since)")
 
 
-# ── right input at the wrong moment ──────────────────────────────────────────────────────────
+# ── conflicts with the current state ─────────────────────────────────────────────────────────
 
 
 class Conflict(EnfilaError):
-    """The request was right, the state of things was not."""
+    """The request is valid, but the current state does not allow it."""
 
 
 class MoveNotAllowed(Conflict):
-    """The table of moves has no such move from the job's state."""
+    """The state of the job does not allow this transition."""
 
     def __init__(self, job_id: str, state: str, wanted: str, allowed_from: Sequence[str]) -> None:
         self.job_id = job_id
@@ -151,7 +151,7 @@ class MoveNotAllowed(Conflict):
 
 
 class StaleTransition(Conflict):
-    """The job moved between being read and being written; nothing was changed."""
+    """The job changed between the read and the compare-and-set write; nothing was written."""
 
     def __init__(self, job_id: str, wanted: str) -> None:
         self.job_id = job_id
@@ -160,7 +160,7 @@ class StaleTransition(Conflict):
 
 
 class LockLost(Conflict):
-    """A holder whose token is old tried to settle, extend, log or report; nothing was changed."""
+    """A write with an outdated lock token was refused; nothing was changed."""
 
     def __init__(self, job_id: str, token: int) -> None:
         self.job_id = job_id
@@ -171,7 +171,7 @@ class LockLost(Conflict):
 
 
 class QueueNotEmpty(Conflict):
-    """A queue with active jobs is not obliterated unless forced."""
+    """`obliterate` without `force` was called on a queue with active jobs."""
 
     def __init__(self, queue: str, active: int) -> None:
         self.queue = queue
@@ -182,7 +182,7 @@ class QueueNotEmpty(Conflict):
 
 
 class AlreadyClosed(Conflict):
-    """A closed queue, worker or app was used again."""
+    """A closed queue, worker or app was used."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -190,7 +190,7 @@ class AlreadyClosed(Conflict):
 
 
 class AlreadyRunning(Conflict):
-    """A worker was started twice."""
+    """A worker was started a second time."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -198,7 +198,7 @@ class AlreadyRunning(Conflict):
 
 
 class JobNotCompleted(Conflict):
-    """The job whose result was awaited ended as failed or cancelled, or was removed."""
+    """The job whose result was awaited failed, was cancelled, or was removed."""
 
     def __init__(self, job_id: str, state: str, reason: str) -> None:
         self.job_id = job_id
@@ -208,7 +208,7 @@ class JobNotCompleted(Conflict):
 
 
 class ScheduleExists(Conflict):
-    """A schedule was created under a slug that another one has."""
+    """A schedule was created with a slug that another schedule has."""
 
     def __init__(self, slug: str) -> None:
         self.slug = slug
@@ -216,7 +216,7 @@ class ScheduleExists(Conflict):
 
 
 class ScheduleChanged(Conflict):
-    """An edit rested on an old version of its schedule; nothing was changed."""
+    """An edit was based on an outdated version of the schedule; nothing was changed."""
 
     def __init__(self, slug: str, expected: int, found: int) -> None:
         self.slug = slug
@@ -232,15 +232,15 @@ class ScheduleChanged(Conflict):
 
 
 class HandlerError(EnfilaError):
-    """An attempt failed for a reason that enfila knows."""
+    """Base class of the reasons, other than the handler's own exceptions, why an attempt fails."""
 
 
 class Unrecoverable(HandlerError):
-    """Raised by a processor: this job fails now, whatever attempts are left."""
+    """Raised by a processor: the job fails at once, even if attempts are left."""
 
 
 class AttemptTimedOut(HandlerError):
-    """The attempt ran longer than the job's timeout."""
+    """The attempt took longer than its timeout."""
 
     def __init__(self, timeout: timedelta) -> None:
         self.timeout = timeout
@@ -249,7 +249,7 @@ class AttemptTimedOut(HandlerError):
 
 
 class ResultRefused(HandlerError):
-    """The processor returned what cannot be stored."""
+    """The processor returned a value that cannot be stored."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -257,7 +257,7 @@ class ResultRefused(HandlerError):
 
 
 class ProcessorMissing(HandlerError):
-    """A worker was given a job whose name none of its processors answers to."""
+    """A worker has no processor for the name of a job."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         self.name = name
@@ -271,7 +271,7 @@ class ProcessorMissing(HandlerError):
 
 
 class SchemaMismatch(EnfilaError):
-    """The tables in the database do not fit this version of enfila."""
+    """The tables in the database are older or newer than this version of enfila."""
 
     def __init__(self, found: str | None, expected: str, advice: str) -> None:
         self.found = found
@@ -283,13 +283,13 @@ class SchemaMismatch(EnfilaError):
 
 
 class RepositoryUnavailable(EnfilaError):
-    """The database did not take the request.
+    """The database cannot be reached, or refused the request.
 
     Attributes:
-        target: where it was tried, without password.
-        reason: what the driver said.
-        uncertain: true when the write may have been committed all the same (the connection
-            died while the commit's answer was awaited); false when nothing was written.
+        target: the address of the database, without password.
+        reason: the message of the driver.
+        uncertain: true when the write may have been committed (the connection broke
+            before the answer to the commit arrived); false when nothing was written.
     """
 
     def __init__(self, target: str, reason: str, *, uncertain: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What happened, told to listeners after the commit. Every event is frozen and knows its name."""
+"""Events of queues and workers, emitted after the commit. They are immutable."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from enfila.core.domain.json_document import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened.
+    """Base class of all events.
 
     Attributes:
-        name: what listeners subscribe to.
-        at: when, by the clock that wrote the rows (aware UTC).
+        name: the name that listeners subscribe to.
+        at: when it happened, by the clock that wrote the rows (aware UTC).
     """
 
     name: ClassVar[str]
@@ -27,7 +27,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEvent(Event):
-    """Something that happened on a queue.
+    """Base class of the events of a queue.
 
     Attributes:
         queue: the queue's name.
@@ -38,7 +38,7 @@ class QueueEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent(QueueEvent):
-    """Something that happened to a job."""
+    """Base class of the events of a job."""
 
     job_id: JobId
     job_name: str
@@ -55,7 +55,7 @@ class JobAdded(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobActive(JobEvent):
-    """A worker starts to run a job."""
+    """A worker started to run a job."""
 
     name: ClassVar[str] = "job.active"
     attempt: int
@@ -64,7 +64,7 @@ class JobActive(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgressed(JobEvent):
-    """A running job reported progress, and it was stored."""
+    """A progress update of a running job was stored."""
 
     name: ClassVar[str] = "job.progress"
     progress: Json
@@ -72,7 +72,7 @@ class JobProgressed(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLogged(JobEvent):
-    """A running job logged a line, and it was stored."""
+    """A log line of a running job was stored."""
 
     name: ClassVar[str] = "job.log"
     line: str
@@ -90,7 +90,7 @@ class JobCompleted(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRetrying(JobEvent):
-    """An attempt failed and another follows at `run_at`."""
+    """An attempt failed, and another one follows at `run_at`."""
 
     name: ClassVar[str] = "job.retrying"
     error: JobError
@@ -101,7 +101,7 @@ class JobRetrying(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFailed(JobEvent):
-    """A job failed for good."""
+    """A job failed, and no attempt follows."""
 
     name: ClassVar[str] = "job.failed"
     error: JobError
@@ -110,7 +110,7 @@ class JobFailed(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDelayed(JobEvent):
-    """A job waits for `run_at`: added for later, snoozed, or backing off."""
+    """A job waits until `run_at`: added with a delay, snoozed, or in its backoff."""
 
     name: ClassVar[str] = "job.delayed"
     run_at: datetime
@@ -118,7 +118,7 @@ class JobDelayed(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStalled(JobEvent):
-    """The lock of an active job ran out: its worker vanished. `state` is what became of it."""
+    """The lock of an active job expired, as its worker died. `state` is the job's new state."""
 
     name: ClassVar[str] = "job.stalled"
     stalled_count: int
@@ -135,56 +135,56 @@ class JobCancelled(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRemoved(JobEvent):
-    """One job was removed by hand. What goes in bulk (drain, clean, retention) is not told."""
+    """One job was removed with `remove`. Bulk removals (drain, clean, retention) emit no event."""
 
     name: ClassVar[str] = "job.removed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuePaused(QueueEvent):
-    """No job of this queue is claimed until it is resumed."""
+    """The queue was paused: its jobs are not claimed until it is resumed."""
 
     name: ClassVar[str] = "queue.paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueResumed(QueueEvent):
-    """Jobs of this queue are claimed again."""
+    """The queue was resumed: its jobs are claimed again."""
 
     name: ClassVar[str] = "queue.resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueDrained(QueueEvent):
-    """The last unfinished job of the queue is done, and it was done on this queue object."""
+    """The last unfinished job of the queue ended or was removed through this queue object."""
 
     name: ClassVar[str] = "queue.drained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerEvent(QueueEvent):
-    """Something that happened in a worker."""
+    """Base class of the events of a worker."""
 
     worker_id: WorkerId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReady(WorkerEvent):
-    """The worker takes jobs."""
+    """The worker starts to claim jobs."""
 
     name: ClassVar[str] = "worker.ready"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerClosed(WorkerEvent):
-    """The worker has ended and holds nothing."""
+    """The worker has stopped and holds no jobs."""
 
     name: ClassVar[str] = "worker.closed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerJobActive(WorkerEvent):
-    """A run begins."""
+    """A run started."""
 
     name: ClassVar[str] = "worker.job.active"
     job_id: JobId
@@ -194,7 +194,7 @@ class WorkerJobActive(WorkerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerJobProcessed(WorkerEvent):
-    """A run ended well, and its completion was accepted."""
+    """A run succeeded, and its completion was accepted."""
 
     name: ClassVar[str] = "worker.job.processed"
     job_id: JobId
@@ -206,7 +206,7 @@ class WorkerJobProcessed(WorkerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerJobErrored(WorkerEvent):
-    """An attempt failed, whatever comes after it."""
+    """An attempt failed, whether another one follows or not."""
 
     name: ClassVar[str] = "worker.job.errored"
     job_id: JobId
@@ -217,10 +217,10 @@ class WorkerJobErrored(WorkerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLockLost(WorkerEvent):
-    """A job that this worker held is another's, or may be.
+    """The worker lost the lock of a job: another worker has claimed the job, or may have.
 
-    It was taken over, or its lock could not be renewed in time. Its run is stopped, and its outcome
-    is refused if another has the job.
+    The token is outdated, or the lock could not be renewed in time. The run is stopped, and its
+    outcome is refused if another worker has claimed the job.
     """
 
     name: ClassVar[str] = "worker.lock.lost"
@@ -230,7 +230,7 @@ class WorkerLockLost(WorkerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerErrorOccurred(WorkerEvent):
-    """Something around the jobs went wrong (database, listener); the worker goes on."""
+    """An error outside of the jobs (database, listener); the worker continues."""
 
     name: ClassVar[str] = "worker.error"
     error: BaseException

@@ -1,4 +1,4 @@
-"""A kind of job: the name under which a handler is known, and how its jobs are run."""
+"""Job types: the name of a handler, the defaults of its jobs, and statistics of its runs."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ class JobType:
     """Value object: the definition of a job type. Wrong values are refused when it is made.
 
     Attributes:
-        name: what its jobs are named, 1 to 255 characters; unique in an installation.
-        queue: where its jobs are added unless somebody says otherwise.
-        options: for what a job's own options leave out; what these leave out too comes from the
-            queue's default options.
-        max_concurrency: at most so many of its jobs are held by one worker at the same time, 1 to
+        name: the name of its jobs, 1 to 255 characters; unique in an installation.
+        queue: the queue of its jobs.
+        options: defaults of its jobs; they take precedence over the queue's default options.
+        max_concurrency: the maximum number of its jobs that one worker holds at the same time, 1 to
             100,000; None for no limit. It is stored, so that a limit across workers can follow.
-        display_name: what people read, 1 to 255 characters; the name when it is empty.
-        description: what people read besides, at most 10,000 characters.
-        enabled: false keeps its jobs in line. Of a definition it counts only when it is stored for
-            the first time; from then on people decide.
+        display_name: the name for people, 1 to 255 characters; `name` if it is empty.
+        description: for people, at most 10,000 characters.
+        enabled: false keeps its jobs from being claimed. The value of a definition is used only
+            when it is stored for the first time.
 
     Raises:
         InvalidRequest: a value is wrong; the message names the field, the value, what is allowed.
@@ -76,17 +75,17 @@ def _check_description(value: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunStatistics:
-    """Value object: what became of runs.
+    """Value object: counts of the runs of a job type.
 
-    A run counts once its outcome is written. Snoozed and released runs were no attempts and are
-    left out; so are runs whose worker vanished.
+    A run counts once its outcome is written. Snoozed and released runs are not attempts and are
+    not counted; neither are runs whose worker died.
 
     Attributes:
-        runs: all that count, the cancelled ones too.
+        runs: all counted runs, including cancelled ones.
         successes: those that completed.
         failures: those that failed, whether another attempt followed or not.
-        last_run_at: when the latest of them started; None when there was none.
-        last_status: completed, failed or cancelled: how that one ended.
+        last_run_at: when the latest run started; None when there was none.
+        last_status: completed, failed or cancelled: how the latest run ended.
     """
 
     runs: int = 0
@@ -96,7 +95,7 @@ class RunStatistics:
     last_status: AttemptOutcome | None = None
 
     def plus(self, others: RunStatistics) -> RunStatistics:
-        """These and the others together. Of two that started at one instant `others` is later."""
+        """The sum of both. If both last runs started at the same time, that of `others` is kept."""
         is_later = others.last_run_at is not None and (
             self.last_run_at is None or self.last_run_at <= others.last_run_at
         )
@@ -126,10 +125,10 @@ class JobTypeInfo:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the job type."""
         return self.definition.name
 
     @property
     def is_enabled(self) -> bool:
-        """Whether its jobs are claimed."""
+        """Whether jobs of this type are claimed."""
         return self.definition.enabled

@@ -1,4 +1,4 @@
-"""What enfila stores of a value: its JSON text, never altered."""
+"""A JSON value as text, which a round trip through JSON does not change."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _decode = json.JSONDecoder().raw_decode
 
 
 class JsonRefused(ValueError):
-    """A value that JSON text cannot carry unaltered; the message says where and why."""
+    """A value that JSON cannot represent unchanged; the message says where and why."""
 
 
 class JsonDocument:
-    """Value object: one JSON value as text, decoded when it is first looked at.
+    """Value object: one JSON value as text, decoded at the first access.
 
     Two documents are equal when their texts are.
     """
@@ -36,7 +36,7 @@ class JsonDocument:
 
     @property
     def value(self) -> Json:
-        """The value, decoded once; a caller who changes it changes only this copy."""
+        """The decoded value. It is cached; a change to it does not change `text`."""
         if self._value is _UNREAD:
             # The text is one that `of` made, with nothing around the value to be skipped.
             self._value, _ = _decode(self.text)
@@ -53,9 +53,9 @@ class JsonDocument:
 
     @classmethod
     def of(cls, value: Json, *, limit: int = LARGEST_DOCUMENT) -> JsonDocument:
-        """The document of `value`.
+        """Encodes `value`.
 
-        The text is ASCII (escapes carry the rest), so that no database's encoding can alter it.
+        The text is ASCII with escapes, so that no database encoding can change it.
 
         Raises:
             JsonRefused: the value is not JSON, would read back as something else (tuples,
@@ -83,7 +83,7 @@ class JsonDocument:
 
 
 def _usual_text(value: Json) -> str | None:
-    """The text of a value that has nothing special about it, several times as fast; else None."""
+    """Fast path: the JSON text of a value of plain types; None for all other values."""
     try:
         text = to_json(value)
         # Reading back is the proof that nothing was altered: a tuple or an int key is not equal.
@@ -100,7 +100,7 @@ _DEEPEST: Final = 200
 
 
 def _why_refused(value: object, path: str = "$", depth: int = 0) -> str | None:
-    """The first place in `value` that JSON cannot carry, in words; None if there is none."""
+    """Describes the first place in `value` that is not JSON; None if there is none."""
     if depth > _DEEPEST:
         return f"{path} is nested too deeply"
     if value is None or isinstance(value, bool | int | str):

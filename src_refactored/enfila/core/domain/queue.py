@@ -1,4 +1,4 @@
-"""A named line of jobs."""
+"""Names of queues and jobs, and the number of jobs per state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_NAME: Final = 255
 
 
 def name(field: str, value: str) -> str:
-    """A queue's or job's name, checked.
+    """Validates the name of a queue or job.
 
     Raises:
         InvalidRequest: not text of 1 to 255 characters, or with characters that cannot be stored.
@@ -42,7 +42,7 @@ class QueueCounts:
 
     @classmethod
     def of(cls, counted: Mapping[JobState, int]) -> QueueCounts:
-        """The counts of a queue; states that are left out count 0."""
+        """Makes the counts of a queue; states that are left out count 0."""
         return cls(**{state.value: counted.get(state, 0) for state in JobState})
 
     def __getitem__(self, state: JobState | str) -> int:
@@ -51,10 +51,10 @@ class QueueCounts:
 
     @property
     def unfinished(self) -> int:
-        """Jobs that are not in a final state."""
+        """The number of jobs that are not in a final state."""
         return self.waiting + self.delayed + self.blocked + self.active
 
     @property
     def total(self) -> int:
-        """All jobs that are stored."""
+        """The number of all stored jobs."""
         return self.unfinished + self.completed + self.failed + self.cancelled

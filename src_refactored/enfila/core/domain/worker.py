@@ -1,4 +1,4 @@
-"""A worker as the others see it."""
+"""The entry of a worker in the list of workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class WorkerInfo:
 
     Attributes:
         queue: the queue it serves.
-        active: how many jobs it holds.
+        active: how many jobs it has claimed.
         started_at, seen_at: None when it is given to a repository, which writes its own clock.
     """
 

@@ -267,7 +267,6 @@ async def test_a_paused_queue_gives_nothing_until_it_is_resumed(
 async def test_two_workers_share_the_jobs_and_run_each_once(
     queue: AnyQueue, make_worker: MakeWorker
 ) -> None:
-    """20"""
     began: list[str] = []
 
     async def note(job: ActiveJob[Any]) -> None:

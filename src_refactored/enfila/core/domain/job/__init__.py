@@ -1,1 +1,1 @@
-"""The life of a job: its states, the table of moves, and who decides them."""
+"""The job entity: its states, the allowed transitions, and the rules for them."""

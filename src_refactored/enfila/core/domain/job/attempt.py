@@ -1,4 +1,4 @@
-"""One run of a job, as it is remembered."""
+"""One run of a job, as it is stored in the attempt history."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class AttemptOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt(Effect):
-    """Value object: one run of a job; as an effect of a move, the record of the run that it ended.
+    """Value object: one run of a job in its attempt history; as an effect, its record.
 
     Attributes:
-        number: 1 for the first attempt; a run that was given back (stalled, released) has the
-            number of the one that follows it.
-        token: the lock token it ran under; unique for the job, and the order of its runs.
+        number: 1 for the first attempt; a run that was not counted (stalled, released) has the
+            same number as the one that follows it.
+        token: the lock token it ran under; unique for the job, and growing with each run.
         started_at: when it was claimed.
         finished_at: None while it runs.
         error: why it failed; None otherwise.

@@ -1,4 +1,4 @@
-"""How long a job waits before its next attempt."""
+"""Backoff: how long a job waits before its next attempt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FACTOR: Final = "give a finite number of at least 1"
 
 
 class BackoffKind(StrEnum):
-    """The rule by which a wait grows."""
+    """The kinds of backoff."""
 
     NONE = "none"
     FIXED = "fixed"
@@ -27,16 +27,16 @@ class BackoffKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Value object: the wait after a failed attempt. Make one with the class methods.
+    """Value object: how long a job waits after a failed attempt. Create it with the class methods.
 
     Attributes:
         kind: the rule.
         base: the first wait.
         factor: what each further wait is multiplied by (exponential).
         maximum: no wait is longer; None for no limit.
-        jitter: 0 to 1: the share of the wait that is left to chance. With jitter j and a wait w
-            the job waits between (1 - j) x w and w ("equal jitter" at 0.5, "full" at 1).
-        name: the name of a custom rule that the worker knows.
+        jitter: 0 to 1: the share of the wait that is random. With jitter j and a wait w the job
+            waits between (1 - j) x w and w ("equal jitter" at 0.5, "full" at 1).
+        name: the name of a function in `WorkerOptions.backoffs` (custom).
     """
 
     kind: BackoffKind
@@ -48,7 +48,7 @@ class Backoff:
 
     @classmethod
     def none(cls) -> Backoff:
-        """No wait: the job is at once in line again."""
+        """No wait: the job is `waiting` again at once."""
         return cls(BackoffKind.NONE)
 
     @classmethod
@@ -65,10 +65,10 @@ class Backoff:
         maximum: Duration | None = None,
         jitter: float = 0.0,
     ) -> Backoff:
-        """After the n-th failure `base` x `factor` ** (n - 1), at most `maximum`.
+        """A wait of `base` x `factor` ** (n - 1) after the n-th failure, at most `maximum`.
 
         Raises:
-            InvalidRequest: a negative length, a factor below 1, jitter outside 0 to 1.
+            InvalidRequest: a negative duration, a factor below 1, jitter outside 0 to 1.
         """
         if isinstance(factor, bool) or not isinstance(factor, int | float):
             raise InvalidRequest("backoff.factor", factor, _FACTOR)
@@ -84,7 +84,7 @@ class Backoff:
 
     @classmethod
     def custom(cls, name: str) -> Backoff:
-        """A rule that the worker knows under `name` (`WorkerOptions.backoffs`)."""
+        """A wait that the worker computes with its function `name` (`WorkerOptions.backoffs`)."""
         if not isinstance(name, str) or not name:
             raise InvalidRequest("backoff.name", name, "give the name of a rule of the worker")
         return cls(BackoffKind.CUSTOM, name=name)
@@ -94,7 +94,7 @@ class Backoff:
 
         Args:
             failures: 1 for the first failure.
-            random: a random number in [0, 1); it decides only when there is jitter.
+            random: a random number in [0, 1), used for the jitter.
         """
         return self._jittered(self._plain_delay(failures), random)
 
@@ -121,7 +121,7 @@ class Backoff:
         return wait * (1 - self.jitter * random) if self.jitter else wait
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored; defaults are left out."""
+        """The backoff as JSON for storage; defaults are left out."""
         stored: dict[str, Any] = {"kind": self.kind.value}
         if self.base:
             stored["base"] = self.base.total_seconds()
@@ -137,7 +137,7 @@ class Backoff:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Backoff:
-        """The backoff that `to_json` stored."""
+        """Reads a backoff that `to_json` wrote."""
         maximum = stored.get("maximum")
         return cls(
             BackoffKind(stored["kind"]),

@@ -1,4 +1,4 @@
-"""A worker's wish for jobs."""
+"""The request of a worker to claim jobs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from enfila.core.domain.job.identity import WorkerId
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Value object: a worker's wish for jobs.
+    """Value object: the request of a worker to claim jobs.
 
     Attributes:
-        limit: at most so many, at least 1.
-        lock_duration: how long the locks hold.
+        limit: the maximum number of jobs, at least 1.
+        lock_duration: how long the locks are valid.
         names: only jobs with these names; None for all.
     """
 

@@ -1,4 +1,4 @@
-"""One key, one job: what happens when a job with a taken key is added."""
+"""Deduplication: what happens when a job is added with a key that another job holds."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ LONGEST_KEY = 255
 
 
 class DeduplicationMode(StrEnum):
-    """What an addition does when its key is held."""
+    """What happens when a job is added whose key another job holds."""
 
     IGNORE = "ignore"
-    """The first job stands; the new one is not added."""
+    """The new job is not added."""
     REPLACE = "replace"
-    """A job that has not started takes the new payload and options; its time stays."""
+    """A job that has not started gets the new payload and options; its `run_at` stays."""
     DEBOUNCE = "debounce"
-    """As replace, and the job starts again to wait its delay."""
+    """Like replace, and the delay of the job starts again."""
     KEEP_LAST = "keep_last"
-    """As replace; while the holder is active one further job, the last added, waits behind it."""
+    """Like replace; while the holder is active, one more job (the last added) waits behind it."""
 
 
 class Decision(StrEnum):
-    """What the repository does with an addition."""
+    """What the repository does with the new job."""
 
     ADD = "add"
-    """Add it and give it the key."""
+    """Add it; it holds the key from now on."""
     RETURN_HOLDER = "return holder"
-    """Add nothing."""
+    """Do not add it, and return the job that holds the key."""
     REPLACE = "replace"
-    """Give the holder the new payload and options."""
+    """Replace payload and options of the holder."""
     POSTPONE = "postpone"
-    """Replace, and move the holder's time to the new job's."""
+    """Replace, and set `run_at` of the holder to that of the new job."""
     FOLLOW = "follow"
-    """Add it blocked behind the holder and give it the key."""
+    """Add it as blocked behind the holder; it holds the key from now on."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """The job that a key was given to, as it is now.
+    """The job that holds a key, and when the key expires.
 
     Attributes:
         state: None when the job has been removed.
-        free_at: the instant at which the key frees whatever the job does; None for none.
+        free_at: when the key becomes free, whatever the state of the job; None for no time.
     """
 
     job_id: JobId
@@ -63,13 +63,14 @@ class KeyHolder:
 class Deduplication:
     """Value object: a key that only one job of a queue holds at a time.
 
-    A key is never freed by a write of its own: it is free when its time is over or, without a
-    time, when its job is final or gone. So a crashed holder cannot block it for ever.
+    No write is needed to release a key: it is free when its time is over or, without a time, when
+    its job is final or removed. So a crash cannot leave a key taken for ever.
 
     Attributes:
         key: 1 to 255 characters.
-        mode: what an addition does while the key is held.
-        ttl: the key frees this long after it was taken, finished or not; None while unfinished.
+        mode: what happens when a job is added while the key is held.
+        ttl: how long the key is held, whether the job has finished or not; None for as long as the
+            job is unfinished.
     """
 
     key: str
@@ -78,31 +79,31 @@ class Deduplication:
 
     @classmethod
     def while_unfinished(cls, key: str) -> Deduplication:
-        """While a job with this key is unfinished, adding another returns the first."""
+        """While a job with this key is unfinished, `add` returns that job."""
         return cls(_key(key))
 
     @classmethod
     def for_time(cls, key: str, ttl: Duration) -> Deduplication:
-        """For `ttl` after the first, adding another returns the first, finished or not."""
+        """For `ttl` after a job was added, `add` returns that job, even if it has finished."""
         return cls(_key(key), ttl=duration("deduplication.ttl", ttl, allow_zero=False))
 
     @classmethod
     def replace(cls, key: str) -> Deduplication:
-        """Adding another gives its payload and options to the one that has not started."""
+        """`add` replaces payload and options of the job that has not started."""
         return cls(_key(key), DeduplicationMode.REPLACE)
 
     @classmethod
     def debounce(cls, key: str) -> Deduplication:
-        """As `replace`, and the delay begins anew: the job runs once things are quiet."""
+        """Like `replace`, and the delay starts again: the job runs once no more are added."""
         return cls(_key(key), DeduplicationMode.DEBOUNCE)
 
     @classmethod
     def keep_last(cls, key: str) -> Deduplication:
-        """While one runs, the last one added waits behind it; those between are dropped."""
+        """While one job runs, only the last one that was added waits behind it."""
         return cls(_key(key), DeduplicationMode.KEEP_LAST)
 
     def decide(self, holder: KeyHolder | None, now: datetime) -> Decision:
-        """What to do with an addition under this key, given who holds it."""
+        """Decides what to do with a new job under this key, given the job that holds it."""
         if holder is None or _is_free(holder, now):
             return Decision.ADD
         match self.mode:
@@ -118,7 +119,7 @@ class Deduplication:
                 return Decision.REPLACE if _is_pending(holder) else Decision.RETURN_HOLDER
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored."""
+        """The deduplication as JSON for storage."""
         stored: dict[str, Any] = {"key": self.key, "mode": self.mode.value}
         if self.ttl is not None:
             stored["ttl"] = self.ttl.total_seconds()
@@ -126,7 +127,7 @@ class Deduplication:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Deduplication:
-        """The deduplication that `to_json` stored."""
+        """Reads a deduplication that `to_json` wrote."""
         ttl = stored.get("ttl")
         return cls(
             stored["key"],

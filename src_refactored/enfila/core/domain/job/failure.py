@@ -17,7 +17,7 @@ class JobError:
 
     Attributes:
         type: the name of the exception's class.
-        message: what it said, cut at 4,096 characters.
+        message: its message, cut at 4,096 characters.
         trace: its traceback, the last 16,384 characters; empty when there was none.
     """
 
@@ -27,7 +27,7 @@ class JobError:
 
     @classmethod
     def of(cls, error: BaseException) -> JobError:
-        """The error as a processor raised it. Never raises, whatever the error's own text does."""
+        """Describes an exception. Never raises, even if the exception's own `str` does."""
         trace = "".join(traceback.format_exception(error)) if error.__traceback__ else ""
         return cls(
             type(error).__name__,
@@ -39,12 +39,12 @@ class JobError:
         return f"{self.type}: {self.message}" if self.message else self.type
 
     def to_json(self) -> dict[str, str]:
-        """What is stored."""
+        """The error as JSON for storage."""
         return {"type": self.type, "message": self.message, "trace": self.trace}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> JobError:
-        """The error that `to_json` stored."""
+        """Reads an error that `to_json` wrote."""
         return cls(stored["type"], stored["message"], stored["trace"])
 
 
@@ -56,5 +56,5 @@ def _message(error: BaseException) -> str:
 
 
 def storable(text: str) -> str:
-    """`text` with what a database's text column refuses (NUL, lone surrogates) made visible."""
+    """Escapes the characters that text columns of databases refuse (NUL, lone surrogates)."""
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")

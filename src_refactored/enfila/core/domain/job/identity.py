@@ -1,4 +1,4 @@
-"""Names of things: jobs, workers and the token of a lock."""
+"""Identifiers of jobs and workers, and the token of a lock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WorkerId = NewType("WorkerId", str)
 """A UUID in its canonical text form, fresh for each start of a worker."""
 
 LockToken = NewType("LockToken", int)
-"""Rises by one with every claim of a job; whoever holds an older one has lost the job."""
+"""The fencing token. It grows by one with every claim of a job; an older one is not accepted."""
 
 NO_TOKEN: Final = LockToken(0)
 
@@ -23,7 +23,7 @@ UUID7_RANDOM_BITS: Final = 74
 
 
 def uuid7(value: int) -> JobId:
-    """A UUIDv7 from its 122 bits that are not version or variant (RFC 9562, section 5.7).
+    """Makes a UUIDv7 (RFC 9562, section 5.7) from a time and random bits.
 
     48 bits of milliseconds since 1970, then 12 and 62 random bits.
     """
@@ -33,7 +33,7 @@ def uuid7(value: int) -> JobId:
 
 
 def job_id(value: str | uuid.UUID) -> JobId:
-    """The id that `value` spells.
+    """Parses the id of a job.
 
     Raises:
         InvalidRequest: it is not a UUID.
@@ -45,5 +45,5 @@ def job_id(value: str | uuid.UUID) -> JobId:
 
 
 def new_worker_id() -> WorkerId:
-    """A fresh random UUID for one start of a worker."""
+    """Makes a random UUID for one start of a worker."""
     return WorkerId(str(uuid.uuid4()))

@@ -1,4 +1,4 @@
-"""The job: one unit of work, and the rules of its life."""
+"""The job: one unit of work, and the rules of its state transitions."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from enfila.core.domain.json_document import NULL, JsonDocument
 
 @dataclass(slots=True)
 class Job(JobSnapshot):
-    """Entity: one unit of work. It decides its own moves and never makes them.
+    """Entity: one unit of work. It decides its state transitions, and does not change itself.
 
-    Every method that ends in a `Transition` leaves the job as it is; a repository applies the
-    transition, or says that it is stale.
+    Every method that returns a `Transition` leaves the job unchanged. A repository applies the
+    transition, or answers that it is stale.
     """
 
     def __copy__(self) -> Job:
-        # Without this `copy.copy` takes the way of pickle, which is five times as slow.
+        # Without this `copy.copy` uses the pickle protocol, which is five times as slow.
         return Job(*_values(self))
 
-    # ── its beginning ────────────────────────────────────────────────────────────────────────
+    # ── creation ─────────────────────────────────────────────────────────────────────────────
 
     @classmethod
     def new(  # noqa: PLR0917 - what makes a job, in the order one says it
@@ -54,7 +54,7 @@ class Job(JobSnapshot):
         options: JobOptions,
         now: datetime,
     ) -> Job:
-        """A job to be added. A delay of zero and an instant in the past mean now."""
+        """Makes a job that is to be added. A delay of zero and an instant in the past mean now."""
         run_at = options.run_at or now + options.delay
         return cls(
             job_id,
@@ -71,7 +71,7 @@ class Job(JobSnapshot):
         )
 
     def added(self, now: datetime, position: int) -> Job:
-        """This new job as a repository stores it, with the repository's clock and order."""
+        """This new job as a repository stores it, with the repository's time and position."""
         stored = self.__copy__()
         stored.created_at = now
         stored.position = position
@@ -97,12 +97,12 @@ class Job(JobSnapshot):
         job.depends_on = left
         return job
 
-    # ── its runs ─────────────────────────────────────────────────────────────────────────────
+    # ── runs ─────────────────────────────────────────────────────────────────────────────────
 
     def claimed(self, worker_id: WorkerId, now: datetime, until: datetime) -> Job:
-        """This job in the hands of a worker: token and attempt risen by one.
+        """This job after a worker has claimed it: token and attempt are incremented.
 
-        The SQL adapters say the same in their claim statement; the contract suite compares them.
+        The SQL adapters do the same in their claim statement; the contract suite compares them.
         """
         self._check(Reason.CLAIMED, JobState.ACTIVE, "be claimed")
         held = self.__copy__()
@@ -116,7 +116,7 @@ class Job(JobSnapshot):
         return held
 
     def settle(self, outcome: Outcome, random: float = 0.0) -> Transition:
-        """What becomes of this active job after a run that ended like this.
+        """The transition of this active job for the outcome of its run.
 
         Args:
             outcome: how the run ended.
@@ -156,9 +156,9 @@ class Job(JobSnapshot):
         return self._move(JobState.FAILED, reason, error=failed.error, record=record)
 
     def stall(self, max_stalled_count: int) -> Transition:
-        """What becomes of this active job whose lock has run out: its holder vanished.
+        """The transition of this active job whose lock has expired.
 
-        The run is given back, so that a crash costs no attempt; stalls have a limit of their own.
+        The run is not counted, so that a crash costs no attempt. Stalls have their own limit.
         """
         stalls = self.stalled_count + 1
         if self.cancel_requested:
@@ -184,29 +184,29 @@ class Job(JobSnapshot):
             record=self.record_of_run(AttemptOutcome.STALLED, error),
         )
 
-    # ── what people and other jobs do to it ──────────────────────────────────────────────────
+    # ── requests of users and of other jobs ──────────────────────────────────────────────────
 
     def mature(self) -> Transition:
-        """A delayed job whose time has come joins the line."""
+        """The transition of a delayed job that is due: it becomes waiting."""
         return self._move(JobState.WAITING, Reason.DUE, wanted="be put in line")
 
     def promote(self) -> Transition:
-        """A delayed job joins the line before its time, with its priority."""
+        """The transition of a delayed job to waiting before its `run_at`."""
         return self._move(JobState.WAITING, Reason.PROMOTED, run_after=ZERO, wanted="be promoted")
 
     def unblock(self, now: datetime) -> Transition:
-        """The last job it depended on is settled."""
+        """The transition of a blocked job when the job in front of it has ended."""
         target = JobState.DELAYED if self.run_at > now else JobState.WAITING
         return self._move(target, Reason.UNBLOCKED, wanted="be unblocked")
 
     def cancel(self, reason: str) -> Transition:
-        """Ends a job that is not active; an active one is asked (`request_cancellation`)."""
+        """The cancellation of a job that is not active; see also `request_cancellation`."""
         if self.state is JobState.ACTIVE:
             raise MoveNotAllowed(self.id, self.state, "be cancelled without its worker", _PENDING)
         return self._cancel(reason)
 
     def expire(self) -> Transition:
-        """Ends a job that was not started in time."""
+        """The cancellation of a job that has not started before `expires_at`."""
         limit = self.options.expires_in
         within = "in time" if limit is None else f"within {limit.total_seconds():g} s"
         return self._move(
@@ -217,7 +217,7 @@ class Job(JobSnapshot):
         )
 
     def retry(self, *, fresh_attempts: bool) -> Transition:
-        """A finished job goes back in line; its result, error and times are cleared.
+        """The manual retry of a finished job; its result, error and times are cleared.
 
         Args:
             fresh_attempts: counts its attempts from zero; otherwise it gets the attempts it has
@@ -246,7 +246,7 @@ class Job(JobSnapshot):
         options: JobOptions | None = None,
         run_after: timedelta | None = None,
     ) -> Amendment:
-        """A change to a job that has not started.
+        """A change of a job that has not started.
 
         Raises:
             MoveNotAllowed: the job is active or final.
@@ -271,13 +271,13 @@ class Job(JobSnapshot):
         return self.priority if options is None else options.priority
 
     def check_removable(self) -> None:
-        """Raises `MoveNotAllowed` when it is active: its worker still holds it."""
+        """Raises `MoveNotAllowed` if the job is active, because a worker still holds it."""
         if self.state is JobState.ACTIVE:
             allowed = [state for state in JobState if state is not JobState.ACTIVE]
             raise MoveNotAllowed(self.id, self.state, "be removed", allowed)
 
     def retention_in(self, state: JobState) -> Retention | None:
-        """The job's own rule for how long it is kept in this final state; None for the queue's."""
+        """The job's own retention rule for this final state; None if the queue's rule applies."""
         match state:
             case JobState.COMPLETED:
                 return self.options.remove_on_complete
@@ -286,10 +286,10 @@ class Job(JobSnapshot):
             case _:
                 return None
 
-    # ── applying ─────────────────────────────────────────────────────────────────────────────
+    # ── applying transitions ─────────────────────────────────────────────────────────────────
 
     def after(self, transition: Transition, now: datetime) -> Job:
-        """This job once `transition` was applied at `now`: what every repository must show."""
+        """This job after `transition` was applied at `now`, as every repository must store it."""
         moved = self.__copy__()
         moved.state = transition.target
         moved.attempt = transition.attempt
@@ -297,7 +297,7 @@ class Job(JobSnapshot):
         moved.stalled_count = transition.stalled_count
         moved.result_document = transition.result
         moved.error = transition.error
-        # A request that came while the move was decided keeps its reason.
+        # A request that arrived after the transition was decided keeps its reason.
         moved.cancel_reason = transition.cancel_reason or self.cancel_reason
         moved.finished_at = now if transition.target.is_final else None
         moved.locked_until = None
@@ -314,7 +314,7 @@ class Job(JobSnapshot):
         return moved
 
     def amended(self, amendment: Amendment, now: datetime) -> Job:
-        """This job once `amendment` was applied at `now`: what every repository must show."""
+        """This job after `amendment` was applied at `now`, as every repository must store it."""
         changed = self.__copy__()
         changed.priority = amendment.priority
         changed.max_attempts = amendment.max_attempts
@@ -324,7 +324,7 @@ class Job(JobSnapshot):
             changed.run_at = now + amendment.run_after
         return changed
 
-    # ── the one place where moves are made ───────────────────────────────────────────────────
+    # ── the one place where transitions are made ─────────────────────────────────────────────
 
     def _move(
         self,
@@ -357,7 +357,7 @@ class Job(JobSnapshot):
         record: Attempt | None = None,
         stalled_count: int | None = None,
     ) -> Transition:
-        """Ends a run that costs no attempt."""
+        """The end of a run that is not counted as an attempt."""
         target = JobState.DELAYED if run_after else JobState.WAITING
         return self._move(
             target,

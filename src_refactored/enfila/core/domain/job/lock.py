@@ -1,4 +1,4 @@
-"""A worker's temporary right to a job."""
+"""The lock of a worker on a job, with a fencing token."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Value object: worker, token and end of a claim.
+    """Value object: the lock that a claim gives: worker, fencing token and expiry time.
 
-    The token is the fence: it rises with every claim of the job, and every write of a holder is
-    refused unless the row still has the holder's token.
+    The token grows with every claim of the job. A write of a worker is refused unless the row still
+    has the worker's token.
     """
 
     job_id: JobId
@@ -24,12 +24,12 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """Value object: the answer to a holder that asked for more time.
+    """Value object: the answer to a lock renewal.
 
     Attributes:
-        is_held: false when the token is old: the run must stop, its outcome would be refused.
-        cancel_requested: somebody asked for this job's cancellation.
-        cancel_reason: what they gave as the reason.
+        is_held: false if the token is outdated: the run has to stop, its outcome is refused.
+        cancel_requested: whether the cancellation of the job was requested.
+        cancel_reason: the reason of that request.
     """
 
     job_id: JobId

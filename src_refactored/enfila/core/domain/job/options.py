@@ -1,4 +1,4 @@
-"""What can be said about one job when it is added."""
+"""The options of a job: attempts, delay, priority, timeout and the rest."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ MOST_TAGS: Final = 100
 
 
 class JobOptions:
-    """Value object: how a job is to be run. Immutable; wrong values are refused when it is made.
+    """Value object: the options of a job. It is immutable, and its constructor validates them.
 
-    Every argument left out keeps the queue's default (`default_job_options`) or, without one, the
-    default given here. Lengths of time are seconds or a `timedelta`.
+    An argument that is left out has the queue's default (`default_job_options`) or, without one,
+    the default given here. Durations are seconds or a `timedelta`.
 
     Args:
-        attempts: how often the job may be tried in all, 1 to 1,000,000. Default 1.
+        attempts: the maximum number of attempts, 1 to 1,000,000. Default 1.
         backoff: the wait between attempts. Default none.
         delay: the job waits this long before its first attempt. Not together with `run_at`.
         run_at: the job does not start before this instant (aware). Not together with `delay`.
@@ -40,11 +40,11 @@ class JobOptions:
         lifo: runs before the older jobs of its priority. Default false.
         timeout: an attempt that runs longer fails. Default none.
         expires_in: a job that was not started this long after it was added is cancelled.
-        deduplication: the key under which it is the only one. Default none.
+        deduplication: a key that one job of a queue holds at a time. Default none.
         remove_on_complete: how long the completed job is kept; see `RetentionLike`.
         remove_on_fail: how long the failed or cancelled job is kept; see `RetentionLike`.
-        tags: words to find the job by, at most 100 of at most 255 characters.
-        metadata: a JSON object that travels with the job (trace context, tenant data).
+        tags: at most 100 labels of at most 255 characters.
+        metadata: a JSON object that is stored with the job (trace context, tenant data).
         keep_logs: only the newest N log lines are kept. Default all.
 
     Raises:
@@ -126,13 +126,13 @@ class JobOptions:
         _fill(self, {name: value for name, value in given.items() if value is not None})
 
     def over(self, defaults: JobOptions) -> JobOptions:
-        """These options, with what they leave out taken from `defaults`."""
+        """These options, with missing values taken from `defaults`."""
         if not defaults._given:
             return self
         if not self._given:
             return defaults
         given = {**defaults._given, **self._given}
-        # The two ways to say when exclude each other, so the nearer one wins.
+        # `delay` and `run_at` exclude each other, so those of these options take precedence.
         if "delay" in self._given:
             given.pop("run_at", None)
         if "run_at" in self._given:
@@ -161,7 +161,7 @@ class JobOptions:
         return (options_from_text, (self.to_text(),))
 
     def to_text(self) -> str:
-        """The given options as JSON text; empty when all are defaults."""
+        """The given options as JSON text; an empty text if there are none."""
         if not self._given:
             return ""
         return json.dumps({name: _stored(value) for name, value in self._given.items()})
@@ -200,7 +200,7 @@ _READERS: Final[Mapping[str, Any]] = {
 
 @lru_cache(maxsize=1024)
 def options_from_text(text: str) -> JobOptions:
-    """The options that `JobOptions.to_text` stored; equal texts give one shared object."""
+    """Reads options that `JobOptions.to_text` wrote; equal texts give one shared object."""
     if not text:
         return DEFAULT_OPTIONS
     stored: dict[str, Any] = json.loads(text)
@@ -213,7 +213,7 @@ def options_from_text(text: str) -> JobOptions:
 
 
 def _options_with(given: Mapping[str, Any]) -> JobOptions:
-    """Options from values that were checked before."""
+    """Makes options from values that are valid already."""
     options = JobOptions.__new__(JobOptions)
     _fill(options, given)
     return options
@@ -295,7 +295,7 @@ def _metadata(value: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
         stored: dict[str, Json] = JsonDocument.of(dict(value)).value
     except JsonRefused as refusal:
         raise InvalidRequest("metadata", value, f"give a JSON object: {refusal}") from None
-    # Options are shared between jobs, so nobody may write into them.
+    # Options are shared between jobs, so they must not be changed.
     return MappingProxyType(stored)
 
 

@@ -1,4 +1,4 @@
-"""How a run ended, whichever way the processor said so."""
+"""The outcomes of a run, and the values with which a processor can choose one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from enfila.core.domain.json_document import NULL, JsonDocument
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The processor returned a result."""
+    """The outcome of a run that returned a result."""
 
     result: JsonDocument = NULL
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The processor raised, timed out, or returned what cannot be stored.
+    """The outcome of a run that raised, timed out, or returned a value that cannot be stored.
 
     Attributes:
         is_recoverable: whether another attempt makes sense.
@@ -33,24 +33,24 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
-    """The processor asked to be called again later, at no cost of an attempt."""
+    """The outcome of a run that is to be repeated later, without counting as an attempt."""
 
     delay: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The processor, or a request from outside, cancelled the job."""
+    """The outcome of a run that was cancelled by its processor or by a request."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The worker gave the job back unfinished, at no cost of an attempt.
+    """The worker released the job unfinished; the run does not count as an attempt.
 
     Attributes:
-        has_run: false when it was only held for a free slot; that leaves no record of a run.
+        has_run: false if the job was claimed but not started; then no run is recorded.
     """
 
     has_run: bool = True
@@ -60,7 +60,7 @@ Outcome = Completed | Failed | Snoozed | Cancelled | Released
 
 
 class Snooze(Exception):
-    """Returned or raised by a processor: call me again after `delay`, this was no attempt."""
+    """Returned or raised by a processor: run again after `delay`; this run is no attempt."""
 
     def __init__(self, delay: Duration) -> None:
         self.delay = duration("Snooze.delay", delay)
@@ -68,7 +68,7 @@ class Snooze(Exception):
 
 
 class Cancel(Exception):
-    """Returned or raised by a processor: this job is to end as cancelled."""
+    """Returned or raised by a processor: the job ends as cancelled."""
 
     def __init__(self, reason: str = "cancelled by its processor") -> None:
         self.reason = reason
@@ -76,7 +76,7 @@ class Cancel(Exception):
 
 
 class Retry(Exception):
-    """Returned or raised by a processor: this attempt failed; try again after `delay`."""
+    """Returned or raised by a processor: the attempt failed; try again after `delay`."""
 
     def __init__(
         self, reason: str = "its processor asked for a retry", *, delay: Duration = 0

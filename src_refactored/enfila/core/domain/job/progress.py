@@ -1,4 +1,4 @@
-"""What a running job says of itself."""
+"""Progress updates of running jobs."""
 
 from __future__ import annotations
 

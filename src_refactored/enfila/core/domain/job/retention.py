@@ -1,4 +1,4 @@
-"""How long a finished job is kept."""
+"""Retention: how long finished jobs are kept."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from enfila.core.domain.job.state import JobState
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Value object: when maintenance may remove a finished job. Make one with the class methods.
+    """Value object: how long a finished job is kept. Create it with the class methods.
 
-    Both limits may hold together: a job goes when it is older than `age`, or when `newest` younger
-    ones of its queue and state have finished since.
+    Both limits may be combined: a job is removed when it is older than `age`, or when `newest` jobs
+    of its queue and state have finished after it.
 
     Attributes:
         age: time after finishing; None for no limit.
@@ -29,28 +29,28 @@ class Retention:
 
     @classmethod
     def forever(cls) -> Retention:
-        """Never removed by maintenance."""
+        """Maintenance never removes the job."""
         return cls()
 
     @classmethod
     def nothing(cls) -> Retention:
-        """Removed at the next maintenance."""
+        """The next maintenance removes the job."""
         return cls(age=ZERO)
 
     @classmethod
     def for_time(cls, age: Duration) -> Retention:
-        """Removed `age` after finishing."""
+        """Maintenance removes the job `age` after it finished."""
         return cls(age=duration("retention.age", age))
 
     @classmethod
     def keep_newest(cls, newest: int, *, age: Duration | None = None) -> Retention:
-        """Only the newest N are kept, and those for `age` at most when it is given."""
+        """Keeps the newest `newest` jobs, and these for `age` at most if it is given."""
         if isinstance(newest, bool) or not isinstance(newest, int) or newest < 0:
             raise InvalidRequest("retention.newest", newest, "give a whole number of 0 or more")
         return cls(None if age is None else duration("retention.age", age), newest)
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored."""
+        """The retention as JSON for storage."""
         return {
             "age": None if self.age is None else self.age.total_seconds(),
             "newest": self.newest,
@@ -58,7 +58,7 @@ class Retention:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Retention:
-        """The retention that `to_json` stored."""
+        """Reads a retention that `to_json` wrote."""
         age = stored.get("age")
         return cls(None if age is None else timedelta(seconds=age), stored.get("newest"))
 
@@ -69,7 +69,7 @@ RetentionLike = Retention | bool | int | timedelta
 
 
 def retention(field: str, value: RetentionLike) -> Retention:
-    """The `Retention` that `value` stands for."""
+    """Converts `value` to a `Retention`."""
     match value:
         case Retention():
             return value
@@ -89,14 +89,14 @@ def retention(field: str, value: RetentionLike) -> Retention:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """Value object: what a queue keeps of jobs that do not say so themselves."""
+    """Value object: the retention of a queue, for jobs without a rule of their own."""
 
     completed: Retention = Retention(age=timedelta(days=7))
     failed: Retention = Retention(age=timedelta(days=30))
     cancelled: Retention = Retention(age=timedelta(days=30))
 
     def of(self, state: JobState) -> Retention:
-        """The rule for jobs that ended in this final state."""
+        """The rule for jobs in this final state."""
         match state:
             case JobState.COMPLETED:
                 return self.completed

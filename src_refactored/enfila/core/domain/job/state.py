@@ -1,4 +1,4 @@
-"""Where a job can be, and the one table of moves between those places."""
+"""The states of a job, and the table of the allowed state transitions."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Final
 
 
 class JobState(StrEnum):
-    """Where a job is in its life."""
+    """The state of a job."""
 
     WAITING = "waiting"
-    """Runs as soon as a worker is free."""
+    """Ready to run as soon as a worker has a free slot."""
     DELAYED = "delayed"
-    """Runs at `run_at`."""
+    """Ready to run at `run_at`."""
     BLOCKED = "blocked"
-    """Runs when the jobs it depends on are settled."""
+    """Ready to run when the job in front of it has ended."""
     ACTIVE = "active"
-    """Held by a worker under a lock."""
+    """Claimed by a worker, which holds its lock."""
     COMPLETED = "completed"
     FAILED = "failed"
-    """Ended without success: a dead letter, until somebody retries it."""
+    """Ended without success: a dead letter, until it is retried manually."""
     CANCELLED = "cancelled"
 
     @property
     def is_final(self) -> bool:
-        """Whether only a person moves a job out of this state."""
+        """Whether a job leaves this state only through a manual retry."""
         return self in FINAL
 
 
@@ -35,7 +35,7 @@ INITIAL: Final = frozenset({JobState.WAITING, JobState.DELAYED, JobState.BLOCKED
 
 
 class Reason(StrEnum):
-    """Why a job moves. Every move of the table has at least one."""
+    """The reason of a state transition."""
 
     DUE = "due"
     PROMOTED = "promoted"
@@ -83,14 +83,14 @@ def _table() -> dict[Reason, frozenset[tuple[JobState, JobState]]]:
 
 
 MOVES: Final = _table()
-"""The table of moves: for each reason the (from, to) pairs that it allows. Nothing else moves."""
+"""The table of transitions: the (source, target) pairs that each reason allows. No others exist."""
 
 
 def may_move(reason: Reason, source: JobState, target: JobState) -> bool:
-    """Whether the table has this move."""
+    """Whether the table allows this transition."""
     return (source, target) in MOVES[reason]
 
 
 def sources(reason: Reason) -> tuple[JobState, ...]:
-    """The states from which a job can move for this reason, in the order of a job's life."""
+    """The source states that the table allows for this reason."""
     return tuple(state for state in JobState if any(pair[0] is state for pair in MOVES[reason]))

@@ -1,4 +1,4 @@
-"""A decided move of one job, to be applied only if nothing came between."""
+"""A decided state transition of one job, which a repository writes with a compare-and-set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from enfila.core.domain.json_document import JsonDocument
 
 
 class Standing(Protocol):
-    """What is compared of a job with the move that may have brought it there."""
+    """The fields that tell whether a transition has been applied to a job."""
 
     state: JobState
     token: LockToken
@@ -30,26 +30,27 @@ class Standing(Protocol):
 
 # A named tuple: one is made for every job that ends, and a frozen dataclass takes thrice as long.
 class Transition(NamedTuple):
-    """Value object: what a job becomes, decided by `Job`, applied by a repository.
+    """Value object: a state transition, decided by `Job` and applied by a repository.
 
-    It rests on the job's state and lock token as they were read (`source`, `token`). A repository
-    applies it in one atomic step if both still stand, or answers *stale*. Lengths of time are
-    relative to the repository's clock, so that rows are written with one clock.
+    It is based on the job's state and lock token as they were read (`source`, `token`). A
+    repository writes it with a compare-and-set: only if both are unchanged; otherwise it answers
+    *stale*. Durations are relative to the repository's clock, so that rows are written with one
+    clock.
 
     Attributes:
-        job_id: the job that moves.
-        source: the state it is in.
-        token: the lock token it has.
-        target: the state after the move.
-        reason: why; the table of moves allows (source, target) for it.
-        attempt, max_attempts, stalled_count: their values after the move.
+        job_id: the job that changes.
+        source: the state before the transition.
+        token: the lock token before the transition.
+        target: the state after the transition.
+        reason: why; the table of transitions allows (source, target) for it.
+        attempt, max_attempts, stalled_count: their values after the transition.
         run_after: `run_at` becomes the repository's now plus this; None leaves it.
-        result, error, cancel_reason: their values after the move.
-        retention: the job's own rule of how long it is kept once final; None for the queue's.
-        restarts: the move begins a new life: `started_at`, `finished_at` and `expires_at`,
-            progress and a request for cancellation are cleared.
-        effects: what the move sets in motion besides, at most one of each kind. The record of the
-            run that it ends is one, unless the job's own row tells it (a completed run).
+        result, error, cancel_reason: their values after the transition.
+        retention: the job's own rule once it is final; None if the queue's rule applies.
+        restarts: whether `started_at`, `finished_at`, `expires_at`, progress and a request for
+            cancellation are cleared (a manual retry).
+        effects: what the transition causes besides, at most one of each kind. The record of the
+            run that it ends is one, unless the job's row has it (a completed run).
     """
 
     job_id: JobId
@@ -74,15 +75,15 @@ class Transition(NamedTuple):
         return next((effect for effect in self.effects if isinstance(effect, Attempt)), None)
 
     def is_reached_by(self, job: Standing) -> bool:
-        """Whether a job stands where this leads, and so was moved by it.
+        """Whether this transition has been applied to the job.
 
-        Nobody else can have done so: the token is of one holder, who decides once.
+        No other one can have the same effect: one worker has the token, and decides once.
         """
         there = (self.target, self.token, self.attempt, self.stalled_count)
         return (job.state, job.token, job.attempt, job.stalled_count) == there
 
     def reached_at(self, job: Standing | None) -> datetime | None:
-        """When a job came to stand where this leads; None if it does not stand there."""
+        """When this transition was applied to the job; None if it was not."""
         if job is None or not self.is_reached_by(job):
             return None
         return job.finished_at or job.run_at - (self.run_after or ZERO)
@@ -90,9 +91,9 @@ class Transition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """Value object: a change to a job that has not started, which leaves its state as it is.
+    """Value object: a change of a job that has not started, which leaves its state as it is.
 
-    Rests on the job's state and token like a `Transition`.
+    It is based on the job's state and token like a `Transition`.
 
     Attributes:
         priority, max_attempts, document, options: their values after the change.

@@ -1,4 +1,4 @@
-"""Cron expressions. The only file that knows croniter, which says what a field's text means."""
+"""Cron expressions. This is the only file that imports croniter, which parses their fields."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from enfila.core.domain.schedule.wall_time import next_instant
 
 @dataclass(frozen=True, slots=True, init=False)
 class Cron:
-    """Value object: a tick whenever the clocks match an expression.
+    """Value object: a trigger that ticks whenever the local time matches a cron expression.
 
     Five fields (minute, hour, day of month, month, day of week), or six with the seconds first.
 
     Attributes:
-        expression: as it was given, without spaces around.
+        expression: as it was given, without surrounding spaces.
     """
 
     expression: str
@@ -35,7 +35,7 @@ class Cron:
         object.__setattr__(self, "expression", expression.strip())
 
     def next_after(self, instant: datetime, zone: ZoneInfo) -> datetime | None:
-        """The first tick after an instant (both aware UTC), by the clocks of `zone`."""
+        """The first tick after an instant (both aware UTC), in the time zone `zone`."""
         return next_instant(_rule_of(self.expression), instant, zone)
 
     @property
@@ -44,26 +44,26 @@ class Cron:
         return _rule_of(self.expression).is_fixed
 
     def next_wall(self, wall: datetime) -> datetime | None:
-        """The first wall time at or after `wall`; None if there is none for 50 years."""
+        """The first matching local time at or after `wall`; None if there is none for 50 years."""
         return _rule_of(self.expression).next_wall(wall)
 
     def in_words(self) -> str:
-        """The rule in plain English, with the rule for days where two of them meet."""
+        """The trigger in plain English, including how day of month and weekday are combined."""
         return cron_in_words(CronFields.of(self.expression))
 
     def to_document(self) -> dict[str, Any]:
-        """What is stored."""
+        """The trigger as JSON for storage."""
         return {"kind": self.kind, "expression": self.expression}
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> Cron:
-        """The trigger that `to_document` stored."""
+        """Reads a trigger that `to_document` wrote."""
         return cls(stored["expression"])
 
 
 @dataclass(frozen=True, slots=True)
 class CronRule:
-    """Value object: the numbers that an expression means, in order."""
+    """Value object: the numbers of each field of an expression, sorted."""
 
     seconds: tuple[int, ...]
     minutes: tuple[int, ...]
@@ -72,7 +72,7 @@ class CronRule:
     is_fixed: bool
 
     def next_wall(self, wall: datetime) -> datetime | None:
-        """The first wall time at or after `wall`; None if there is none for 50 years."""
+        """The first matching local time at or after `wall`; None if there is none for 50 years."""
         if wall.date() in self.days and (found := self._next_time(wall.time())) is not None:
             return datetime.combine(wall, found)
         day = self.days.first_after(wall.date())
@@ -101,7 +101,7 @@ def _first(values: tuple[int, ...], lowest: int) -> int | None:
 
 @lru_cache(maxsize=4096)
 def _rule_of(expression: str) -> CronRule:
-    """What an expression means.
+    """Parses an expression.
 
     Raises:
         InvalidRequest: it is no cron expression, or no date can ever match it.
@@ -136,7 +136,7 @@ def _expanded(expression: str, fields: CronFields) -> CronRule:
 
 
 def _numbers(position: int, expanded: Iterable[int | str]) -> tuple[int, ...]:
-    """The numbers of a field as croniter gives them: numbers, `*` for all, `l` for the last."""
+    """Converts a field of croniter's result: numbers, `*` for all, `l` for the last day."""
     field, numbers = FIELDS[position], set[int]()
     for value in expanded:
         if value == "*":

@@ -1,4 +1,4 @@
-"""Which days a cron expression means."""
+"""The days that a cron expression matches."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LONGEST_SEARCH: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class CronDays:
-    """Value object: the days of month, months and weekdays of an expression.
+    """Value object: the days of month, months and weekdays of a cron expression.
 
     Attributes:
         days: of the month, 1 to 31, and `LAST`.
         weekdays: 0 is Sunday.
-        nth_weekdays: pairs of a weekday and which of the month's it is, 1 to 5 or `LAST`.
-        either_is_enough: whether day and weekday need not both match.
+        nth_weekdays: pairs of a weekday and its number within the month, 1 to 5 or `LAST`.
+        either_is_enough: whether a day matches if only one of day and weekday does.
     """
 
     days: frozenset[int]
@@ -38,14 +38,14 @@ class CronDays:
         return day.day in _days_of_month(self, day.year, day.month)
 
     def first_after(self, day: date) -> date | None:
-        """The first of these days after `day`; None if there is none for 50 years."""
+        """The first matching day after `day`; None if there is none for 50 years."""
         for found in _days_of_month(self, day.year, day.month):
             if found > day.day:
                 return day.replace(day=found)
         return self._first_from_month(day.year, day.month + 1)
 
     def exist(self) -> bool:
-        """Whether there is such a day at all."""
+        """Whether any day matches."""
         return self._first_from_month(2000, 1) is not None
 
     def _first_from_month(self, year: int, month: int) -> date | None:

@@ -1,4 +1,4 @@
-"""What may be written in the fields of a cron expression, and what is wrong when it is not."""
+"""Validation and normalisation of the fields of a cron expression."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WITH_SECONDS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class CronField:
-    """Value object: one position of an expression, with the numbers and names it takes.
+    """Value object: one field of a cron expression, with the numbers and names that it allows.
 
     Attributes:
         names: the words that stand for numbers, the first for `first_name`.
@@ -44,13 +44,13 @@ class CronField:
 
     @property
     def in_words(self) -> str:
-        """What it takes, for messages."""
+        """The allowed values, for error messages."""
         words = f" or {self.names[0]}-{self.names[-1]}" if self.names else ""
         last = " or L alone" if self.title == "day-of-month" else ""
         return f"{self.lowest}-{self.highest}{words}{last}"
 
     def number(self, word: str) -> int | None:
-        """The number that a word of this field stands for; None if it is none of its words."""
+        """The number of a name or of digits in this field; None if it is neither."""
         if word in self.names:
             return self.names.index(word) + self.first_name
         if word.isascii() and word.isdigit() and self.lowest <= int(word) <= self.highest:
@@ -76,7 +76,7 @@ _LAST: Final = re.compile(r"l(\w+)|(\w+)l", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class CronFields:
-    """Value object: the six fields of a checked expression in one spelling.
+    """Value object: the six fields of a valid expression in a normal form.
 
     Lower case, numbers for names, `a-b/n` for `a/n`, `a` for `a-a`, `l5` for `5L` and `friL`.
     """
@@ -90,7 +90,7 @@ class CronFields:
 
     @classmethod
     def of(cls, expression: str) -> CronFields:
-        """The fields of an expression as users write it.
+        """Parses an expression.
 
         Raises:
             InvalidRequest: the message names the field, the value, and what is allowed.
@@ -113,7 +113,7 @@ class CronFields:
 
     @property
     def either_day_is_enough(self) -> bool:
-        """Vixie's rule: when neither field of days begins with `*`, one that matches is enough."""
+        """Whether one matching day field is enough: neither begins with `*` (as in Vixie cron)."""
         return not self.day.startswith("*") and not self.weekday.startswith("*")
 
 
@@ -141,7 +141,7 @@ def _field(field: CronField, text: str) -> str:
 
 
 def _weekday(text: str) -> str:
-    """The day-of-week field, which also takes `5#2` (second Friday) and `5L` (last Friday)."""
+    """The day-of-week field, which also allows `5#2` (second Friday) and `5L` (last Friday)."""
     terms = text.split(",")
     special = [_special_weekday(each) for each in terms]
     if all(special):
@@ -182,7 +182,7 @@ def _values(field: CronField, term: str, first: str, last: str | None, step: str
     if high < low:
         _refuse(field, term, "give a range that rises; one over the end is two, 22-23,0-6")
     if high == low:
-        # croniter reads `a-a` as the whole cycle.
+        # croniter reads `a-a` as the whole range of the field.
         return str(low % _SUNDAY_LAST if field is WEEKDAY else low)
     return f"{low}-{high}" if step is None else f"{low}-{high}/{int(step)}"
 
@@ -199,7 +199,7 @@ def _refuse(field: CronField, value: str, allowed: str) -> Never:
 
 
 def _hint(field: CronField, value: str) -> str:
-    """What else may be meant: another order, another system's sign."""
+    """A hint about a likely mistake: another order of the fields, syntax of another system."""
     if value == "?":
         return "; write * for any day"
     if value.endswith("w") and field is DAY:

@@ -12,7 +12,7 @@ _MOST_TIMES: Final = 6
 
 
 def cron_in_words(fields: CronFields) -> str:
-    """What an expression means, with the rule that joins its two fields of days."""
+    """Describes a cron expression, including how its two fields of days are combined."""
     phrases = (*_times(fields), _days(fields), _months(fields))
     return " ".join(phrase for phrase in phrases if phrase)
 
@@ -47,7 +47,7 @@ def _seconds(fields: CronFields) -> str:
 def _minutes(fields: CronFields) -> str:
     has_seconds = fields.second != "0"
     if fields.minute == "*":
-        # "Every second" says it already.
+        # "Every second" already says so.
         return "" if has_seconds and fields.second[0] == "*" else "every minute"
     if (step := _even_step(fields.minute, 60)) is not None:
         return f"of every {_ordinal(step)} minute" if has_seconds else f"every {step} minutes"
@@ -128,7 +128,7 @@ def _month(term: str) -> str:
 
 
 def _list(text: str) -> str:
-    """A field of numbers: `1, 5 to 9 and every 2nd from 10 to 20`."""
+    """Describes a field of numbers: `1, 5 to 9 and every 2nd from 10 to 20`."""
     return enumerated([_numbers(term) for term in text.split(",")])
 
 
@@ -141,7 +141,7 @@ def _numbers(term: str) -> str:
 
 
 def _even_step(text: str, size: int) -> int | None:
-    """The n of `*/n` where n divides the whole, so that the rhythm has no break."""
+    """The n of `*/n` if n divides the range of the field, so that all intervals are equal."""
     mark, _, step = text.partition("/")
     if mark == "*" and step and size % int(step) == 0 and int(step) > 1:
         return int(step)

@@ -1,4 +1,4 @@
-"""What people say about a schedule: the part of it that is edited, compared and deployed."""
+"""The definition of a schedule: the part that users write, edit and deploy."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9._:-]*")
 
 @dataclass(frozen=True, slots=True)
 class ScheduleDefinition:
-    """Value object: the rule of a schedule and its job. Wrong values are refused when it is made.
+    """Value object: trigger, job and options of a schedule. The constructor validates them.
 
-    `dataclasses.replace` gives a changed one, checked again.
+    `dataclasses.replace` returns a changed copy, which is validated again.
 
     Attributes:
         slug: its name for programs, unique: small letters, digits and `. _ : -`.
@@ -44,16 +44,16 @@ class ScheduleDefinition:
         trigger: when it ticks.
         name: for people; the slug where none is given.
         description, category: for people; may be empty.
-        time_zone: the zone whose clocks the trigger means. It is looked up where it is used, so
-            that a schedule can still be read when its zone was removed from the machine.
+        time_zone: the time zone of the trigger. It is looked up when it is used, so that a schedule
+            can still be read when its zone was removed from the machine.
         start_at, end_at: no tick before the first, none after the second; a tick may fall on
             either. None for no bound.
-        max_runs: after so many ticks it is finished; None for no limit.
-        misfire: what becomes of late ticks.
-        overlap: what becomes of ticks while a run goes on.
-        jitter: jobs start up to this long after their tick, each schedule in its own way.
-        owner: the code of a deploy, or somebody at run time.
-        source: which code, where several programs share an installation; empty at run time.
+        max_runs: the number of ticks after which it is finished; None for no limit.
+        misfire: the rule for late ticks.
+        overlap: the rule for ticks while an earlier run is unfinished.
+        jitter: jobs start up to this long after their tick, with a delay that differs per schedule.
+        owner: whether it comes from the code of a deploy or was created at run time.
+        source: which program it comes from, if several share an installation; else empty.
 
     Raises:
         InvalidRequest: a value is wrong; the message names the field, the value, what is allowed.
@@ -108,7 +108,7 @@ class ScheduleDefinition:
 
     @property
     def zone(self) -> ZoneInfo:
-        """Its time zone.
+        """The time zone.
 
         Raises:
             UnknownTimeZone: the zone was removed from this machine's database.
@@ -116,7 +116,7 @@ class ScheduleDefinition:
         return load_zone(self.time_zone)
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Its first nominal time after an instant (aware UTC) within its bounds; None without."""
+        """The first nominal time after an instant (aware UTC) within the bounds; else None."""
         if self.start_at is not None:
             instant = max(instant, self.start_at - MICROSECOND)
         found = self.trigger.next_after(instant, self.zone)
@@ -125,7 +125,7 @@ class ScheduleDefinition:
         return found
 
     def to_document(self) -> dict[str, Any]:
-        """What is stored."""
+        """The definition as JSON for storage."""
         return {
             "slug": self.slug,
             "target": self.target.to_document(),
@@ -146,7 +146,7 @@ class ScheduleDefinition:
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> ScheduleDefinition:
-        """The definition that `to_document` stored."""
+        """Reads a definition that `to_document` wrote."""
         return cls(
             slug=stored["slug"],
             target=Target.from_document(stored["target"]),

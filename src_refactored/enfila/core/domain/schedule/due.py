@@ -1,4 +1,4 @@
-"""Which of the ticks that came due make jobs, and which are dropped."""
+"""Decides which of the due ticks make jobs, and which are dropped."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MOST_COUNTED: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class DueTimes:
-    """Value object: the nominal times from the first unmade one up to now, sorted by fate.
+    """Value object: the due nominal times, divided into those that run and those that are dropped.
 
     Attributes:
         kept: those that make jobs, in order; at most the cap of the misfire rule.
         previous: the time before the first kept one; None if it was made before.
-        dropped: the others, as rows.
+        dropped: the others, as ranges.
     """
 
     kept: tuple[datetime, ...]
@@ -35,14 +35,14 @@ class DueTimes:
 
     @property
     def newest(self) -> datetime | None:
-        """The last time of all; None if there is none."""
+        """The newest time; None if there is none."""
         return max([*self.kept, *(row.last for row in self.dropped)], default=None)
 
 
 def due_times(
     definition: ScheduleDefinition, first: datetime, now: datetime, runs_left: int | None
 ) -> DueTimes:
-    """What becomes of the times from `first` to `now`, both included.
+    """Divides the nominal times from `first` to `now` (inclusive) by the misfire rule.
 
     Args:
         definition: the rule.
@@ -75,7 +75,7 @@ def _reason(catch_up: CatchUp, *, is_short_of_runs: bool) -> DropReason:
 def times_between(
     definition: ScheduleDefinition, start: datetime, end: datetime
 ) -> Iterator[datetime]:
-    """The nominal times of a rule from `start` to `end`, both included, in order."""
+    """The nominal times of a definition from `start` to `end` (inclusive), in order."""
     time = definition.next_after(start - MICROSECOND)
     while time is not None and time <= end:
         yield time
@@ -84,7 +84,7 @@ def times_between(
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """The nominal times from `first` on, which is one of them even if the rule has changed."""
+    """The nominal times from `first` on, which is included even if the definition has changed."""
 
     definition: ScheduleDefinition
     first: datetime
@@ -92,14 +92,14 @@ class _Times:
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
         if start <= self.first <= end:
             yield self.first
-        # What comes after a run is not known before the run has ended.
+        # The tick after a run is not known before the run has ended.
         if not isinstance(self.definition.trigger, AfterCompletion):
             yield from times_between(self.definition, max(start, self.first + MICROSECOND), end)
 
     def newest(self, start: datetime, end: datetime, most: int) -> tuple[datetime, ...]:
-        """The last `most` times in order, without walking through all of them.
+        """The newest `most` times in order, without computing all earlier ones.
 
-        It looks at the last second, the last four, and so on, until it has seen enough.
+        It searches the last second, the last four seconds, and so on, until it has found enough.
         """
         window = timedelta(seconds=1)
         while True:
@@ -110,7 +110,7 @@ class _Times:
             window *= 4
 
     def row(self, start: datetime, before: datetime, reason: DropReason) -> Dropped | None:
-        """The times from `start` on that lie before `before`, as a row; None if there is none."""
+        """The times from `start` to before `before` as a range; None if there is none."""
         end = before - MICROSECOND
         counted = list(islice(self.between(start, end), MOST_COUNTED + 1))
         if not counted:

@@ -1,4 +1,4 @@
-"""What happened to schedules, told to the listeners of a scheduler after the commit."""
+"""Events of a scheduler, emitted after the commit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from enfila.core.domain.schedule.tick import Dropped
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleEvent(Event):
-    """Something that happened to a schedule."""
+    """Base class of the events of a schedule."""
 
     slug: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleTicked(ScheduleEvent):
-    """A job was made of a tick."""
+    """A tick made a job."""
 
     name: ClassVar[str] = "schedule.ticked"
     nominal: datetime
@@ -31,7 +31,7 @@ class ScheduleTicked(ScheduleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleTickSkipped(ScheduleEvent):
-    """A tick made no job, because another run goes on."""
+    """A tick made no job, because an earlier run is unfinished."""
 
     name: ClassVar[str] = "schedule.skipped"
     nominal: datetime
@@ -39,7 +39,7 @@ class ScheduleTickSkipped(ScheduleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleTicksDropped(ScheduleEvent):
-    """Late ticks made no jobs."""
+    """Late ticks were dropped."""
 
     name: ClassVar[str] = "schedule.dropped"
     dropped: Dropped
@@ -55,7 +55,7 @@ class ScheduleTargetMissing(ScheduleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRunEnded(ScheduleEvent):
-    """The job of a tick is final, and its schedule knows."""
+    """The outcome of a run was recorded on its schedule."""
 
     name: ClassVar[str] = "schedule.run_ended"
     nominal: datetime
@@ -66,7 +66,7 @@ class ScheduleRunEnded(ScheduleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleFinished(ScheduleEvent):
-    """A schedule will not tick again."""
+    """A schedule has finished: it will not tick again."""
 
     name: ClassVar[str] = "schedule.finished"
     reason: FinishReason
@@ -74,11 +74,11 @@ class ScheduleFinished(ScheduleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleFailed(ScheduleEvent):
-    """The job of a due tick could not be added. It is tried again, unless that was the last time.
+    """The job of a due tick could not be added. It is tried again, or the schedule is disabled.
 
     Attributes:
-        failures: how often in a row.
-        is_disabled: the schedule was disabled for it.
+        failures: the number of failures in a row.
+        is_disabled: whether the schedule was disabled because of it.
     """
 
     name: ClassVar[str] = "schedule.failed"
@@ -89,21 +89,21 @@ class ScheduleFailed(ScheduleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerReady(Event):
-    """The scheduler looks for due schedules."""
+    """The scheduler starts to look for due schedules."""
 
     name: ClassVar[str] = "scheduler.ready"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerClosed(Event):
-    """The scheduler has ended."""
+    """The scheduler has stopped."""
 
     name: ClassVar[str] = "scheduler.closed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerErrorOccurred(Event):
-    """Something went wrong (database, listener); the scheduler goes on."""
+    """An error occurred (database, listener); the scheduler continues."""
 
     name: ClassVar[str] = "scheduler.error"
     error: BaseException

@@ -1,4 +1,4 @@
-"""Instants at the edges: any aware `datetime` comes in, aware UTC goes on."""
+"""Conversion of instants: callers give any aware `datetime`, enfila uses UTC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def instant(field: str, value: datetime) -> datetime:
-    """This instant in UTC.
+    """Converts an aware `datetime` to UTC.
 
     Raises:
         InvalidRequest: not a `datetime`, or one without a time zone.
@@ -23,15 +23,15 @@ def instant(field: str, value: datetime) -> datetime:
 
 
 def optional_instant(field: str, value: datetime | None) -> datetime | None:
-    """This instant in UTC, if there is one; see `instant`."""
+    """Like `instant`, but None stays None."""
     return None if value is None else instant(field, value)
 
 
 def text_of(value: datetime | None) -> str | None:
-    """What is stored of an instant."""
+    """The instant as text for storage."""
     return None if value is None else value.isoformat()
 
 
 def from_text(text: str | None) -> datetime | None:
-    """The instant that `text_of` stored."""
+    """Reads an instant that `text_of` wrote."""
     return None if text is None else datetime.fromisoformat(text)

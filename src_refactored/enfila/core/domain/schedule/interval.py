@@ -1,4 +1,4 @@
-"""Triggers that count lengths of time: from an anchor, or from the end of the last run."""
+"""Interval triggers: counted from an anchor, or from the end of the last run."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, init=False)
 class Interval:
-    """Value object: a tick at `anchor` and every `every` from there, whatever the runs take.
+    """Value object: a tick at `anchor` and every `every` after it, however long the runs take.
 
-    It counts real time, so no zone and no daylight saving touches it, and it never drifts.
+    It counts elapsed time: time zones and daylight saving time do not affect it, and it does not
+    drift.
 
     Attributes:
-        every: the distance of two ticks, at least a second.
+        every: the interval between two ticks, at least a second.
         anchor: the instant that the ticks are counted from, and the first of them. Without one,
-            1970 in UTC: then 5 minutes mean :00, :05, :10 for every process and every deploy.
+            1970 in UTC: then 5 minutes mean :00, :05, :10 in every process and after every deploy.
     """
 
     every: timedelta
@@ -44,11 +45,11 @@ class Interval:
         return _within_calendar(instant, self.every - (instant - self.anchor) % self.every)
 
     def in_words(self) -> str:
-        """The rule in plain English."""
+        """The trigger in plain English."""
         return f"every {length_in_words(self.every)}"
 
     def to_document(self) -> dict[str, Any]:
-        """What is stored."""
+        """The trigger as JSON for storage."""
         return {
             "kind": self.kind,
             "every": self.every.total_seconds(),
@@ -57,13 +58,13 @@ class Interval:
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> Interval:
-        """The trigger that `to_document` stored."""
+        """Reads a trigger that `to_document` wrote."""
         return cls(stored["every"], datetime.fromisoformat(stored["anchor"]))
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class AfterCompletion:
-    """Value object: a tick `every` after the last run has ended, so that runs never meet.
+    """Value object: a tick `every` after the last run has ended, so that runs never overlap.
 
     Attributes:
         every: the pause, at least a second.
@@ -80,21 +81,21 @@ class AfterCompletion:
         return _within_calendar(instant, self.every)
 
     def in_words(self) -> str:
-        """The rule in plain English."""
+        """The trigger in plain English."""
         return f"{length_in_words(self.every)} after the end of the last run"
 
     def to_document(self) -> dict[str, Any]:
-        """What is stored."""
+        """The trigger as JSON for storage."""
         return {"kind": self.kind, "every": self.every.total_seconds()}
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> AfterCompletion:
-        """The trigger that `to_document` stored."""
+        """Reads a trigger that `to_document` wrote."""
         return cls(stored["every"])
 
 
 def length_in_words(length: timedelta) -> str:
-    """`5 minutes`, `1 hour 30 minutes`, `0.5 seconds`."""
+    """Describes a duration: `5 minutes`, `1 hour 30 minutes`, `0.5 seconds`."""
     seconds = length.total_seconds()
     parts = []
     for name, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):

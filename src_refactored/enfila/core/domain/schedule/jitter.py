@@ -1,4 +1,4 @@
-"""Spreading the jobs of many schedules that tick at once."""
+"""Jitter: delays that spread the jobs of schedules that tick at the same time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from enfila.core.domain.schedule.instants import MICROSECOND
 def jittered(
     slug: str, nominal: datetime, next_nominal: datetime | None, jitter: timedelta
 ) -> datetime:
-    """When the job of a tick starts: less than `jitter` later, and before the next tick.
+    """When the job of a tick may start: less than `jitter` after the tick, and before the next one.
 
-    The same schedule and tick give the same instant in every process: the wait is a hash of them.
+    The delay is a hash of schedule and tick, so it is the same in every process.
     """
     longest = jitter if next_nominal is None else min(jitter, next_nominal - nominal)
     if longest <= ZERO:

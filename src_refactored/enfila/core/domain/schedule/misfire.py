@@ -1,4 +1,4 @@
-"""What becomes of ticks that nobody made jobs of in time."""
+"""The misfire rule: what happens to late ticks."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from enfila.core.domain.errors import InvalidRequest
 DEFAULT_CAP: Final = 100
 LARGEST_CAP: Final = 10_000
 ON_TIME: Final = timedelta(minutes=1)
-"""How late a tick may be without being missed, where nothing is caught up and no grace given."""
+"""The default of `grace` with `CatchUp.NONE`."""
 
 
 class CatchUp(StrEnum):
-    """Which of the ticks that came due together run."""
+    """Which ticks run if several are due together."""
 
     NONE = "none"
-    """Those that are not late; what was missed stays missed."""
+    """Those that are not late; late ones are dropped."""
     LATEST = "latest"
-    """The newest one, which stands for all."""
+    """Only the newest one."""
     ALL = "all"
-    """Each one, the newest up to the cap."""
+    """Each one; at most `cap`, the newest ones."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Misfire:
     """Value object: a schedule's rule for late ticks.
 
-    A tick later than `grace` is dropped. Of the rest `catch_up` says which run.
+    A tick later than `grace` is dropped. `catch_up` selects which of the others run.
 
     Attributes:
         catch_up: see `CatchUp`. Default: the latest.
-        grace: how late a tick may be; None: as late as it likes. With `CatchUp.NONE` it says what
-            late is, so it is one minute where none is given.
-        cap: never more ticks than this at once; the oldest are dropped. Default 100.
+        grace: how late a tick may be; None for no limit. With `CatchUp.NONE` the default is one
+            minute.
+        cap: the maximum number of ticks that run together; the oldest are dropped. Default 100.
     """
 
     catch_up: CatchUp
@@ -65,15 +65,15 @@ class Misfire:
 
     @property
     def most_at_once(self) -> int:
-        """How many ticks may run together."""
+        """The maximum number of ticks that run together."""
         return 1 if self.catch_up is CatchUp.LATEST else self.cap
 
     def to_document(self) -> dict[str, Any]:
-        """What is stored."""
+        """The rule as JSON for storage."""
         grace = None if self.grace is None else self.grace.total_seconds()
         return {"catch_up": self.catch_up.value, "grace": grace, "cap": self.cap}
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> Misfire:
-        """The rule that `to_document` stored."""
+        """Reads a rule that `to_document` wrote."""
         return cls(stored["catch_up"], stored["grace"], stored["cap"])

@@ -13,7 +13,7 @@ from enfila.core.domain.schedule.instants import instant as checked_instant
 
 @dataclass(frozen=True, slots=True, init=False)
 class Once:
-    """Value object: one tick.
+    """Value object: a trigger with a single tick.
 
     Attributes:
         at: when (aware; kept in UTC).
@@ -26,18 +26,18 @@ class Once:
         object.__setattr__(self, "at", checked_instant("once.at", at))
 
     def next_after(self, instant: datetime, zone: ZoneInfo) -> datetime | None:  # noqa: ARG002
-        """The instant itself as long as it lies ahead; then None."""
+        """The instant if it is still to come; else None."""
         return self.at if instant < self.at else None
 
     def in_words(self) -> str:
-        """The rule in plain English."""
+        """The trigger in plain English."""
         return f"once, at {self.at:%Y-%m-%d %H:%M:%S} UTC"
 
     def to_document(self) -> dict[str, Any]:
-        """What is stored."""
+        """The trigger as JSON for storage."""
         return {"kind": self.kind, "at": self.at.isoformat()}
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> Once:
-        """The trigger that `to_document` stored."""
+        """Reads a trigger that `to_document` wrote."""
         return cls(datetime.fromisoformat(stored["at"]))

@@ -1,4 +1,4 @@
-"""What a tick does while an earlier run of its schedule still goes on."""
+"""The overlap policy: what a tick does while an earlier run of its schedule is unfinished."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import assert_never
 
 
 class OverlapDecision(StrEnum):
-    """What is to be done with a tick."""
+    """What a tick does."""
 
     ENQUEUE = "enqueue"
     """Its job is added."""
     SKIP = "skip"
     """It makes no job, and is recorded as skipped."""
     ENQUEUE_BEHIND = "enqueue behind"
-    """Its job is added, and starts when the run that goes on has ended."""
+    """Its job is added as blocked, and starts when the unfinished run has ended."""
     CANCEL_AND_ENQUEUE = "cancel and enqueue"
     """The jobs that are not finished are cancelled, then its job is added."""
 
 
 class Overlap(StrEnum):
-    """A schedule's rule for runs that meet."""
+    """The overlap policy of a schedule."""
 
     ALLOW = "allow"
-    """They run beside each other."""
+    """Both runs may go on at the same time."""
     SKIP = "skip"
     """The new tick is skipped."""
     QUEUE_ONE = "queue_one"
@@ -32,10 +32,10 @@ class Overlap(StrEnum):
     """The old run is cancelled, the new one starts."""
 
     def decide(self, *, running: int, waiting: int = 0) -> OverlapDecision:
-        """What becomes of the next tick.
+        """Decides what the next tick does.
 
         Args:
-            running: jobs of the schedule that may run by now: waiting in line, delayed or active.
+            running: jobs of the schedule that may run by now: waiting, delayed or active.
             waiting: jobs of the schedule that wait behind another run of it.
         """
         if running + waiting == 0:

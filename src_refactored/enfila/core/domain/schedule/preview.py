@@ -1,4 +1,4 @@
-"""What a schedule will do, for people to read before it does."""
+"""Preview of the next times of a schedule, and the times of a backfill."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class PreviewedTime:
-    """Value object: one nominal time.
+    """Value object: one nominal time in a preview.
 
     Attributes:
         utc: the instant.
-        local: the same by the clocks of the schedule's zone.
-        mark: what a change of the clocks did to it; None on ordinary days.
+        local: the same instant in the schedule's time zone.
+        mark: the effect of daylight saving time on it; None if there is none.
     """
 
     utc: datetime
@@ -40,7 +40,7 @@ class PreviewedTime:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Value object: the rule in words, and the first times of it."""
+    """Value object: the trigger in words, and its next times."""
 
     words: str
     time_zone: str
@@ -50,7 +50,7 @@ class Preview:
 def preview(definition: ScheduleDefinition, now: datetime, count: int = 10) -> Preview:
     """The first `count` (at most 1,000) nominal times after now.
 
-    After a tick that waits for the end of its run there is none to show.
+    An `AfterCompletion` trigger has only one, as the next depends on the end of the run.
 
     Raises:
         InvalidRequest: a count out of bounds.
@@ -74,8 +74,8 @@ def backfill_times(
     """The nominal times from `start` to before `end`, within the schedule's bounds.
 
     Raises:
-        InvalidRequest: the range is turned round, has more than 10,000 times, or the trigger
-            counts from the end of runs, so that its past has no times.
+        InvalidRequest: the end is before the start, there are more than 10,000 times, or the
+            trigger is an `AfterCompletion`, whose times depend on runs.
         UnknownTimeZone: this machine does not know the zone.
     """
     start, end = instant("start", start), instant("end", end)
@@ -102,7 +102,7 @@ def _previewed(utc: datetime, trigger: Trigger, zone: ZoneInfo) -> PreviewedTime
 
 
 def _first_pass(local: datetime) -> str | None:
-    """A wall time is shown twice when its two readings differ."""
+    """Marks the first occurrence of a local time that occurs twice (`fold`)."""
     later = local.replace(fold=1).utcoffset()
     return "first pass" if local.utcoffset() != later else None
 

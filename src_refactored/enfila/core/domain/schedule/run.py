@@ -1,4 +1,4 @@
-"""What a tick has left behind: a row, and the job that was made of it."""
+"""The runs of a schedule, with their jobs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ RunId = NewType("RunId", int)
 
 
 class Origin(StrEnum):
-    """Who had a schedule's job made."""
+    """What started a run."""
 
     RULE = "rule"
-    """Its trigger."""
+    """The trigger of the schedule."""
     BACKFILL = "backfill"
-    """Somebody who had ticks of a range made up for."""
+    """A backfill of a range of times."""
     MANUAL = "manual"
-    """Somebody who wanted a run at once."""
+    """A manual run (`run_now`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class NewRun:
     """Value object: a run of a schedule that is about to be stored.
 
     Attributes:
-        nominal: the time that it stands for. Only one run of rule or backfill may have it.
-        job: what is to be added; None for a tick that the overlap rule skips.
-        by: who asked for it; None for the rule.
+        nominal: the nominal time. Only one run of trigger or backfill may have it.
+        job: the job to add; None for a tick that the overlap policy skips.
+        by: who requested it; None for the trigger.
     """
 
     nominal: datetime
@@ -45,7 +45,7 @@ class NewRun:
 
 
 class RunState(StrEnum):
-    """Where a run is: the state of its job, or why there is none."""
+    """The state of a run: that of its job, or why there is no job."""
 
     WAITING = "waiting"
     DELAYED = "delayed"
@@ -74,7 +74,7 @@ class ItemCounts:
 
     @classmethod
     def of(cls, value: Json) -> ItemCounts | None:
-        """The counts in a result or progress; None if there are none."""
+        """Reads the counts in a result or progress; None if there are none."""
         if not isinstance(value, dict):
             return None
         found = [value.get(each.name) for each in fields(cls)]
@@ -87,10 +87,10 @@ class ScheduleRun:
     """Value object: one run of a schedule, and its job as it is now.
 
     Attributes:
-        nominal: the time that it stands for.
+        nominal: the nominal time.
         made_at: when it was stored.
         job_id: None for a skipped tick.
-        job: None when it was skipped, or removed since.
+        job: None if the tick was skipped or the job was removed.
     """
 
     id: RunId
@@ -104,14 +104,14 @@ class ScheduleRun:
 
     @property
     def state(self) -> RunState:
-        """Where it is."""
+        """The state of the run."""
         if self.job_id is None:
             return RunState.SKIPPED
         return RunState.REMOVED if self.job is None else RunState(self.job.state.value)
 
     @property
     def attempts(self) -> int:
-        """How many attempts its job has had."""
+        """The number of attempts of its job."""
         return 0 if self.job is None else self.job.attempt
 
     @property
@@ -124,13 +124,13 @@ class ScheduleRun:
 
     @property
     def items(self) -> ItemCounts | None:
-        """What its handler counted; None when it did not."""
+        """The item counts that its handler reported; None without them."""
         if self.job is None:
             return None
         return ItemCounts.of(self.job.result) or ItemCounts.of(self.job.progress)
 
     def outcome(self, now: datetime) -> RunOutcome | None:
-        """How it ended; None while it has not. A removed job's end is now, as nobody knows it."""
+        """How it ended; None while it has not. A removed job is taken to have ended now."""
         job = self.job
         if job is None:
             return RunOutcome(RunStatus.REMOVED, now, now)

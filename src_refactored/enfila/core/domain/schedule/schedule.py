@@ -1,4 +1,4 @@
-"""The schedule: a rule that makes jobs at times, and the decisions of its life."""
+"""The schedule: it makes jobs at the times of its trigger. The rules of its ticks and edits."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ LONGEST_RETRY: Final = timedelta(minutes=5)
 
 @dataclass(slots=True)
 class Schedule:
-    """Entity: a rule that makes jobs at times. It decides, and changes nothing of itself.
+    """Entity: it makes jobs at the times of its trigger. It does not change itself.
 
-    `due` ends in an `Advance`, which a repository applies or finds stale. The other decisions end
-    in the schedule as it should be stored. Instants are aware UTC.
+    `due` returns an `Advance`, which a repository applies or finds stale. The other methods return
+    the schedule as it should be stored. Instants are aware UTC.
 
     Attributes:
-        definition: what people said; see there.
-        version: rises with every edit, enabling and disabling; ticks leave it as it is.
+        definition: what users have defined; see there.
+        version: grows with every edit, enabling and disabling; ticks do not change it.
         enabled: whether it ticks.
-        disabled_reason: why it does not; None while enabled.
+        disabled_reason: why it is disabled; None while enabled.
         next_run_at: its next nominal time; None while it is disabled, finished, or waits for the
             end of a run.
-        last_nominal: the newest tick that was dealt with. No tick at or before it comes again,
-            whatever the clock says.
+        last_nominal: the newest tick that was made or dropped. No tick at or before it is made
+            again, even if the clock is set back.
         ticks_made: how many jobs it has made, for `max_runs`.
         enqueue_failures: how often in a row its job could not be added.
-        retry_at: not before this is the failed enqueue tried again.
+        retry_at: when a job that could not be added is tried again.
         finished: why it will not tick again; None while it may.
-        statistics: what became of its runs.
+        statistics: counts and outcomes of its runs.
     """
 
     definition: ScheduleDefinition
@@ -60,16 +60,16 @@ class Schedule:
     finished: FinishReason | None = None
     statistics: Statistics = field(default_factory=Statistics)
 
-    # ── what it says of itself ───────────────────────────────────────────────────────────────
+    # ── properties ───────────────────────────────────────────────────────────────────────────
 
     @property
     def slug(self) -> str:
-        """Its unique name."""
+        """The unique name."""
         return self.definition.slug
 
     @property
     def state(self) -> ScheduleState:
-        """What it does now."""
+        """The current state."""
         if self.finished is not None:
             return ScheduleState.FINISHED
         if not self.enabled:
@@ -78,23 +78,23 @@ class Schedule:
 
     @property
     def counts_from_the_end(self) -> bool:
-        """Whether its next time hangs on the end of its last run."""
+        """Whether its next time depends on the end of its last run."""
         return isinstance(self.definition.trigger, AfterCompletion)
 
     @property
     def wake_at(self) -> datetime | None:
-        """When `due` is worth asking: its next time, or later after a failed enqueue."""
+        """When `due` should be called: its next time, or later after a job could not be added."""
         if self.next_run_at is None or self.retry_at is None:
             return self.next_run_at
         return max(self.next_run_at, self.retry_at)
 
-    # ── its beginning and its edits ──────────────────────────────────────────────────────────
+    # ── creation and edits ───────────────────────────────────────────────────────────────────
 
     @classmethod
     def new(
         cls, definition: ScheduleDefinition, now: datetime, *, enabled: bool = True
     ) -> Schedule:
-        """A schedule to be stored.
+        """Makes a new schedule.
 
         Raises:
             UnknownTimeZone: this machine does not know its zone.
@@ -104,9 +104,9 @@ class Schedule:
         return schedule.aimed(now)
 
     def edited(self, definition: ScheduleDefinition, now: datetime) -> Schedule:
-        """This schedule with another definition; its next time is counted from now.
+        """This schedule with another definition; its next time is computed from now.
 
-        Due ticks of the old rule that were not made are gone.
+        Due ticks of the old definition that were not made are not made any more.
 
         Raises:
             InvalidRequest: the slug is another one.
@@ -120,10 +120,10 @@ class Schedule:
         return edited.aimed(now)
 
     def enable(self, now: datetime, *, is_running: bool = False) -> Schedule:
-        """This schedule ticking again, from now; what it missed meanwhile is not caught up.
+        """This schedule enabled from now on; ticks missed while disabled are not made.
 
-        While one of its jobs is under way (`is_running`), one that counts from the end of its runs
-        waits for that.
+        While one of its jobs is unfinished (`is_running`), an `AfterCompletion` trigger waits for
+        the end of that job.
         """
         enabled = replace(self._next_version(), enabled=True, disabled_reason=None)
         if is_running and self.counts_from_the_end and self.finished is None:
@@ -131,22 +131,22 @@ class Schedule:
         return enabled.aimed(now)
 
     def disable(self, reason: str) -> Schedule:
-        """This schedule at rest until it is enabled."""
+        """This schedule disabled."""
         return replace(
             self._next_version(), enabled=False, disabled_reason=reason, next_run_at=None
         )
 
     def recomputed(self, now: datetime) -> Schedule:
-        """This schedule when the rules of its zone may have changed: its next time is looked up.
+        """This schedule with its next time computed again, for new rules of its time zone.
 
-        A tick that is due already stays due.
+        A tick that is already due stays due.
         """
         if self.next_run_at is None or self.next_run_at <= now:
             return self
         return self if isinstance(self.definition.trigger, AfterCompletion) else self.aimed(now)
 
     def aimed(self, now: datetime) -> Schedule:
-        """This schedule with its next time after now, never before the last one it had."""
+        """This schedule with its next time after now, never before the last tick."""
         base = now if self.last_nominal is None else max(now, self.last_nominal)
         following = self.definition.next_after(base)
         finished = self._finish_reason(0, following, base)
@@ -154,13 +154,13 @@ class Schedule:
         return replace(self, finished=finished, next_run_at=None if is_at_rest else following)
 
     def aimed_if_waiting(self, now: datetime) -> Schedule:
-        """`aimed`, if it waits for the end of a run."""
+        """Like `aimed` if it waits for the end of a run; else unchanged."""
         return self.aimed(now) if self.state is ScheduleState.WAITING else self
 
-    # ── its ticks ────────────────────────────────────────────────────────────────────────────
+    # ── ticks ────────────────────────────────────────────────────────────────────────────────
 
     def due(self, now: datetime) -> Advance | None:
-        """What it does at this time; None when nothing is due.
+        """Decides which due ticks to make now; None when nothing is due.
 
         Raises:
             UnknownTimeZone: its zone was removed from this machine.
@@ -183,11 +183,11 @@ class Schedule:
         )
 
     def accepts(self, advance: Advance) -> bool:
-        """Whether an advance still rests on what this schedule is."""
+        """Whether an advance is based on the current version and next time of this schedule."""
         return self.version == advance.version and self.next_run_at == advance.rests_on
 
     def after(self, advance: Advance) -> Schedule:
-        """This schedule once `advance` was applied: what every repository must show."""
+        """This schedule after `advance` was applied, as every repository must store it."""
         return replace(
             self,
             next_run_at=advance.next_run_at,
@@ -199,7 +199,7 @@ class Schedule:
         )
 
     def decide_overlap(self, *, running: int, waiting: int = 0) -> OverlapDecision:
-        """What becomes of a tick while its jobs are under way; see `Overlap.decide`."""
+        """Decides what a tick does while its jobs are unfinished; see `Overlap.decide`."""
         return self.definition.overlap.decide(running=running, waiting=waiting)
 
     def enqueue_failed(
@@ -221,15 +221,15 @@ class Schedule:
         return failed.disable(f"its job could not be added {failures} times in a row: {error}")
 
     def run_ended(self, outcome: RunOutcome, *, is_last: bool = True) -> Schedule:
-        """This schedule with the outcome of one of its jobs, and the next time if it hung on it.
+        """This schedule with the outcome of a run, and the next time if it depends on that.
 
-        A run by hand may go on beside that of the rule: only the end of the last one counts.
+        A manual run may be unfinished at the same time: only the end of the last one counts.
         """
         told = replace(self, statistics=self.statistics.after_run(outcome))
         hung_on_it = is_last and self.state is ScheduleState.WAITING
         return told.aimed(outcome.ended_at) if hung_on_it else told
 
-    # ── how it decides ───────────────────────────────────────────────────────────────────────
+    # ── helpers ──────────────────────────────────────────────────────────────────────────────
 
     @property
     def _runs_left(self) -> int | None:
@@ -240,7 +240,7 @@ class Schedule:
         return replace(self, version=self.version + 1, enqueue_failures=0, retry_at=None)
 
     def _following(self, times: DueTimes, now: datetime) -> datetime | None:
-        """The first time after now; None when it hangs on the end of a run."""
+        """The first time after now; None if it depends on the end of a run."""
         if times.kept and isinstance(self.definition.trigger, AfterCompletion):
             return None
         return self.definition.next_after(now)
@@ -264,10 +264,10 @@ class Schedule:
             for nominal, before, then in zip(times.kept, previous, after, strict=False)
         )
 
-    # ── how it is stored ─────────────────────────────────────────────────────────────────────
+    # ── storage ──────────────────────────────────────────────────────────────────────────────
 
     def to_document(self) -> dict[str, Any]:
-        """All of it as a JSON document."""
+        """The schedule as JSON for storage."""
         return {
             "definition": self.definition.to_document(),
             "created_at": text_of(self.created_at),
@@ -285,7 +285,7 @@ class Schedule:
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> Schedule:
-        """The schedule that `to_document` stored."""
+        """Reads a schedule that `to_document` wrote."""
         finished = stored["finished"]
         return cls(
             ScheduleDefinition.from_document(stored["definition"]),

@@ -1,4 +1,4 @@
-"""What a job is told of the tick that it was made of."""
+"""The tick of a scheduled job, as its handler can read it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from enfila.core.domain.json_document import Json
 from enfila.core.domain.schedule.instants import from_text, text_of
 
 METADATA_KEY: Final = "schedule"
-"""Where it stands in the metadata of a job."""
+"""Its key in the metadata of a job."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledFor:
-    """Value object: a tick, as its job sees it. Instants are aware UTC.
+    """Value object: the tick that made a job. Instants are aware UTC.
 
     Attributes:
         slug: the schedule.
-        nominal: the time that the rule names, whatever the moment at which the job runs.
-        previous: the tick before it; None for the first one, and for a run by hand.
+        nominal: the nominal time, whenever the job runs.
+        previous: the tick before it; None for the first one, and for a manual run.
         next: the tick after it; None when there is none, or it is not known yet.
     """
 
@@ -31,7 +31,7 @@ class ScheduledFor:
     next: datetime | None = None
 
     def to_metadata(self) -> dict[str, Json]:
-        """What is added to the metadata of the job."""
+        """The entry in the metadata of the job."""
         return {
             METADATA_KEY: {
                 "slug": self.slug,
@@ -43,7 +43,7 @@ class ScheduledFor:
 
     @classmethod
     def of(cls, metadata: Mapping[str, Json]) -> ScheduledFor | None:
-        """What `to_metadata` added; None if the job is of no schedule."""
+        """Reads the entry that `to_metadata` made; None if the job has no schedule."""
         stored = metadata.get(METADATA_KEY)
         if not isinstance(stored, Mapping):
             return None
@@ -54,6 +54,6 @@ class ScheduledFor:
                 from_text(stored["previous"]),
                 from_text(stored["next"]),
             )
-        # Metadata is the user's, who may have a key of this name.
+        # The metadata belongs to the user, and may have a key of this name.
         except (KeyError, TypeError, ValueError):
             return None

@@ -1,4 +1,4 @@
-"""The instants at which the clocks of a zone are moved."""
+"""The changes of a time zone's offset from UTC, such as daylight saving time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from enfila.core.domain.duration import ZERO
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
-_LONGEST_SHIFT: Final = timedelta(days=1)  # Samoa left out the whole 30 December 2011
+_LONGEST_SHIFT: Final = timedelta(days=1)  # Samoa skipped the whole 30 December 2011
 LAST_YEAR: Final = 9998
 """The last year that is looked at: arithmetic beyond it leaves Python's calendar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Value object: one movement of a zone's clocks.
+    """Value object: one change of a zone's offset from UTC.
 
-    Forward, it leaves out wall times (a gap); back, it shows wall times twice (an overlap).
+    If the clocks go forward, some local times do not exist (a gap); if they go back, some local
+    times occur twice (an overlap).
 
     Attributes:
         at: the instant (aware UTC) from which the new offset holds.
@@ -40,7 +41,7 @@ class Shift:
 
     @property
     def length(self) -> timedelta:
-        """How much wall time is left out or repeated; always positive."""
+        """How much local time is skipped or repeated; always positive."""
         return abs(self.after - self.before)
 
 
@@ -58,7 +59,7 @@ def shifts_between(start: datetime, end: datetime, zone: ZoneInfo) -> Iterator[S
 
 
 def shift_around(instant: datetime, zone: ZoneInfo) -> Shift | None:
-    """The shift whose gap or overlap this instant comes out of: at most its length ago."""
+    """The shift that happened less than its own length before this instant."""
     for shift in shifts_between(instant - _LONGEST_SHIFT, instant, zone):
         if instant < shift.at + shift.length:
             return shift
@@ -67,7 +68,7 @@ def shift_around(instant: datetime, zone: ZoneInfo) -> Shift | None:
 
 @lru_cache(maxsize=4096)
 def _shifts_of_year(zone: ZoneInfo, year: int) -> tuple[Shift, ...]:
-    # `zoneinfo` keeps its list of transitions to itself, so a year is probed day by day.
+    # `zoneinfo` does not expose its transitions, so the offset is compared day by day.
     shifts = []
     day = datetime(year, 1, 1, tzinfo=UTC)
     offset = offset_at(day, zone)
@@ -81,7 +82,7 @@ def _shifts_of_year(zone: ZoneInfo, year: int) -> tuple[Shift, ...]:
 
 
 def _moment_of_change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
-    """The first whole second after `low` with the offset of `high`, found by halving."""
+    """The first whole second after `low` with the offset of `high`, found by bisection."""
     offset = offset_at(high, zone)
     while high - low > _SECOND:
         middle = low + timedelta(seconds=(high - low) // _SECOND // 2)

@@ -1,4 +1,4 @@
-"""Where a schedule is in its life."""
+"""The states of a schedule."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from enum import StrEnum
 
 
 class Owner(StrEnum):
-    """Who made a schedule, and so who may remove it."""
+    """Whether a schedule comes from code or was created at run time."""
 
     CODE = "code"
-    """A deploy brings it, changes it and takes it away."""
+    """`sync` creates, changes and deletes it."""
     RUNTIME = "runtime"
-    """A person or a program made it while the system ran."""
+    """A user or a program created it at run time."""
 
 
 class FinishReason(StrEnum):
-    """Why a schedule will never tick again by itself. It stays, and can be edited."""
+    """Why a schedule has finished. It is kept, and can be edited."""
 
     END_REACHED = "its end is reached"
     OUT_OF_RUNS = "it has made all its runs"
@@ -23,13 +23,13 @@ class FinishReason(StrEnum):
 
 
 class ScheduleState(StrEnum):
-    """What a schedule does now."""
+    """The state of a schedule."""
 
     ACTIVE = "active"
-    """It ticks at its next time."""
+    """It will tick at its next time."""
     WAITING = "waiting"
-    """Its next time is set when its run has ended."""
+    """Its next time is set when its last run has ended."""
     DISABLED = "disabled"
-    """It does not tick until somebody enables it."""
+    """It does not tick until it is enabled."""
     FINISHED = "finished"
     """It will not tick again."""

@@ -1,4 +1,4 @@
-"""What became of a schedule's runs."""
+"""Statistics of the runs of a schedule."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class RunStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     REMOVED = "removed"
-    """Its job was removed before anybody looked what became of it."""
+    """Its job was removed before its outcome was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """Value object: the end of one scheduled job.
+    """Value object: the outcome of one scheduled job.
 
     Attributes:
         started_at, ended_at: of its last attempt (aware UTC); the same when it never started.
@@ -39,10 +39,10 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Value object: the counts of a schedule's runs, and the last of them.
+    """Value object: counts of a schedule's runs, and the outcome of the last one.
 
     A cancelled or removed run counts as a run, and neither as a success nor as a failure.
-    `last_error` is the newest failure's, and stays until another one; so is `last_error_at`.
+    `last_error` and `last_error_at` stay until the next error.
     """
 
     runs: int = 0
@@ -56,7 +56,7 @@ class Statistics:
     last_error_at: datetime | None = None
 
     def after_run(self, outcome: RunOutcome) -> Statistics:
-        """These statistics with one more run. Runs may be told in any order."""
+        """These statistics with one more run. Runs may be recorded in any order."""
         counted = self._counted(outcome.status)
         if self.last_run_at is not None and outcome.started_at < self.last_run_at:
             return counted
@@ -71,7 +71,7 @@ class Statistics:
         return last.after_error(outcome.error, outcome.ended_at)
 
     def after_error(self, error: str, at: datetime) -> Statistics:
-        """These statistics with an error to show."""
+        """These statistics with a new `last_error`."""
         return replace(self, last_error=storable(error)[:LONGEST_MESSAGE], last_error_at=at)
 
     def _counted(self, status: RunStatus) -> Statistics:
@@ -92,7 +92,7 @@ class Statistics:
                 return replace(self, runs=runs)
 
     def to_document(self) -> dict[str, Any]:
-        """What is stored."""
+        """The statistics as JSON for storage."""
         duration = None if self.last_duration is None else self.last_duration.total_seconds()
         return {
             "runs": self.runs,
@@ -108,7 +108,7 @@ class Statistics:
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> Statistics:
-        """The statistics that `to_document` stored."""
+        """Reads statistics that `to_document` wrote."""
         status, duration = stored["last_status"], stored["last_duration"]
         return cls(
             stored["runs"],

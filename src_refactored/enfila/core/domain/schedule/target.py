@@ -1,4 +1,4 @@
-"""What a schedule runs: a type of job, with its payload and options."""
+"""The job that a schedule makes: name, payload, options and queue."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from enfila.core.domain.queue import name as checked_name
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Value object: the job that a tick makes.
+    """Value object: the job that each tick makes.
 
     Attributes:
         job_type: the name of the job.
         document: its payload.
-        options: timeout, attempts, backoff, priority and the rest; not when it starts, which is
-            the schedule's to say.
-        queue: where it waits; None for the queue of its type.
+        options: timeout, attempts, backoff, priority and the rest; not `delay` and `run_at`, which
+            the schedule sets.
+        queue: its queue; None for the queue of its type.
     """
 
     job_type: str
@@ -45,10 +45,11 @@ class Target:
         options: JobOptions = DEFAULT_OPTIONS,
         queue: str | None = None,
     ) -> Target:
-        """A target with this payload.
+        """Makes a target with this payload.
 
         Raises:
-            InvalidRequest: a name is wrong, the payload is not JSON, or the options say when.
+            InvalidRequest: a name is invalid, the payload is not JSON, or the options set `delay`
+                or `run_at`.
         """
         try:
             return cls(job_type, JsonDocument.of(payload), options, queue)
@@ -56,7 +57,7 @@ class Target:
             raise InvalidRequest("target.payload", payload, f"give JSON: {refusal}") from None
 
     def to_document(self) -> dict[str, Any]:
-        """What is stored."""
+        """The target as JSON for storage."""
         return {
             "job_type": self.job_type,
             "payload": self.document.value,
@@ -66,6 +67,6 @@ class Target:
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> Target:
-        """The target that `to_document` stored."""
+        """Reads a target that `to_document` wrote."""
         options = options_from_text(stored["options"])
         return cls.of(stored["job_type"], stored["payload"], options, stored["queue"])

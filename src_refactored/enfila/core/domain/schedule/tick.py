@@ -1,4 +1,4 @@
-"""Ticks of a schedule, and the decision to make jobs of them."""
+"""Ticks of a schedule, and the decision which of them make jobs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from enfila.core.domain.schedule.state import FinishReason
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Value object: one time of a schedule, of which one job is made.
+    """Value object: one nominal time of a schedule, for which one job is made.
 
     Attributes:
-        nominal: the time that the rule names; unique for the schedule, whatever happens.
-        previous: the rule's tick before; None when this is the first.
-        next: the rule's tick after; None when there is none, or when it is not known before the
-            run has ended.
-        run_at: when its job may start: `nominal` and the jitter.
+        nominal: the nominal time; unique for the schedule.
+        previous: the nominal time before; None for the first one.
+        next: the nominal time after; None if there is none, or if it is not known before the run
+            has ended.
+        run_at: when its job may start: `nominal` plus the jitter.
     """
 
     nominal: datetime
@@ -28,7 +28,7 @@ class Tick:
 
 
 class DropReason(StrEnum):
-    """Why due ticks make no jobs."""
+    """Why due ticks are dropped."""
 
     TOO_LATE = "later than the grace"
     SUPERSEDED = "a newer tick stands for them"
@@ -38,11 +38,11 @@ class DropReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Value object: a row of ticks that make no jobs.
+    """Value object: a range of ticks that are dropped.
 
     Attributes:
-        first, last: the nominal times of its ends.
-        count: how many they are; beyond 1,000 they are not counted on.
+        first, last: the first and last nominal time.
+        count: the number of ticks; counting stops at 1,000.
         is_count_exact: false when there are more than `count`.
     """
 
@@ -55,18 +55,18 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Value object: what a schedule does at a time, to be applied whole or not at all.
+    """Value object: the due ticks of a schedule and its next time, to be applied atomically.
 
     A repository applies it in one transaction, only if the schedule still has `version` and
     `rests_on` as its next time, and adds one job for each tick under UNIQUE (schedule, nominal).
 
     Attributes:
-        slug, version, rests_on: the schedule, and what it was when this was decided.
-        ticks: of which jobs are made, in order.
-        dropped: the due ticks that make none.
+        slug, version, rests_on: the schedule, its version and its next time when this was decided.
+        ticks: those that make jobs, in order.
+        dropped: the due ticks that make no jobs.
         next_run_at: its next nominal time; None while it waits for a run's end, or is finished.
-        last_nominal: the newest tick that was dealt with, dropped or not.
-        finished: why there will be no other tick; None while there may be.
+        last_nominal: the newest tick that was made or dropped.
+        finished: why there will be no more ticks; None while there may be.
     """
 
     slug: str

@@ -1,4 +1,4 @@
-"""Time zones by name, from the database that Python's `zoneinfo` finds on this machine."""
+"""Time zones by IANA name, from the time zone database that Python's `zoneinfo` uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LIKENESS: Final = 0.75
 
 
 def load_zone(name: str) -> ZoneInfo:
-    """The zone of this IANA name, such as `America/Sao_Paulo`; equal names give one object.
+    """Loads the zone of an IANA name, such as `America/Sao_Paulo`; equal names give one object.
 
     Raises:
         UnknownTimeZone: this machine knows no such zone: misspelt, or removed since it was stored.
@@ -28,7 +28,7 @@ def load_zone(name: str) -> ZoneInfo:
 
 
 def _nearest(name: str) -> str | None:
-    """The known name with the same city, else the one most like it; case does not count."""
+    """The known name with the same city, else the most similar one, ignoring case."""
     known = {each.lower(): each for each in sorted(available_timezones())}
     wanted = name.strip().replace(" ", "_").lower()
     cities = {each.rpartition("/")[2]: each for each in known}

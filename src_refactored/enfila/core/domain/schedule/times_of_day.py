@@ -26,7 +26,7 @@ _TIME: Final = re.compile(r"(\d\d?):(\d\d)(?::(\d\d))?", re.ASCII)
 
 @dataclass(frozen=True, slots=True, init=False)
 class TimesOfDay:
-    """Value object: a tick at each of some times, on each of some days.
+    """Value object: a trigger that ticks at given times of day, on given days of the week.
 
     Args:
         at: one time or up to 100 of them, as `"12:00"`, `"18:30:15"` or `datetime.time`.
@@ -53,11 +53,11 @@ class TimesOfDay:
         return True
 
     def next_after(self, instant: datetime, zone: ZoneInfo) -> datetime | None:
-        """The first tick after an instant (both aware UTC), by the clocks of `zone`."""
+        """The first tick after an instant (both aware UTC), in the time zone `zone`."""
         return next_instant(self, instant, zone)
 
     def next_wall(self, wall: datetime) -> datetime | None:
-        """The first wall time at or after `wall`."""
+        """The first matching local time at or after `wall`."""
         if wall.weekday() in self.days:
             for each in self.at:
                 if each >= wall.time():
@@ -68,14 +68,14 @@ class TimesOfDay:
         return datetime.combine(day, self.at[0])
 
     def in_words(self) -> str:
-        """The rule in plain English."""
+        """The trigger in plain English."""
         times = enumerated([_short(each) for each in self.at])
         if self.days == EVERY_DAY:
             return f"at {times} every day"
         return f"at {times} on {weekdays_in_words(self.days)}"
 
     def to_document(self) -> dict[str, Any]:
-        """What is stored."""
+        """The trigger as JSON for storage."""
         return {
             "kind": self.kind,
             "at": [each.isoformat() for each in self.at],
@@ -84,7 +84,7 @@ class TimesOfDay:
 
     @classmethod
     def from_document(cls, stored: Mapping[str, Any]) -> TimesOfDay:
-        """The trigger that `to_document` stored."""
+        """Reads a trigger that `to_document` wrote."""
         return cls(stored["at"], stored["days"])
 
 

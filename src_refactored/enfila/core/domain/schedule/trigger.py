@@ -1,4 +1,4 @@
-"""When a schedule ticks: one of five kinds of rule."""
+"""The five kinds of triggers, and reading a stored one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS: Final[Mapping[str, type[Trigger]]] = {
 
 
 def trigger_from_document(stored: Mapping[str, Any]) -> Trigger:
-    """The trigger that some kind's `to_document` stored.
+    """Reads a trigger of any kind that its `to_document` wrote.
 
     Raises:
         InvalidRequest: an unknown kind, or values that its kind refuses.

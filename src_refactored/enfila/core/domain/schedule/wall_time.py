@@ -1,4 +1,4 @@
-"""From rules about wall clocks to instants: what happens when the clocks are moved."""
+"""Conversion of local times to instants, with the rules for daylight saving time."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 class WallRule(Protocol):
-    """A rule that says which wall times it means, and knows nothing of zones."""
+    """A rule for local times (wall times), without a time zone."""
 
     @property
     def is_fixed(self) -> bool:
-        """Whether it names times of day, rather than a rhythm within the hour or the day.
+        """Whether it names fixed times of day, and not a repeating pattern.
 
-        A fixed time in a gap is moved forward by the gap, and in an overlap meant once: the first
-        pass. A rhythm goes on in real time: no tick in a gap, one in either pass of an overlap.
+        A fixed time in a gap is moved forward by the length of the gap; in an overlap it runs once,
+        in the first pass. A repeating pattern has no tick in a gap, and ticks in both passes of an
+        overlap.
         """
         ...
 
     def next_wall(self, wall: datetime) -> datetime | None:
-        """The first wall time (naive, whole seconds) at or after `wall`; None if there is none."""
+        """The first local time (naive, whole seconds) at or after `wall`; None if there is none."""
         ...
 
 
 def next_instant(rule: WallRule, instant: datetime, zone: ZoneInfo) -> datetime | None:
-    """The first instant after `instant` (both aware UTC) that the rule means in this zone."""
+    """The first instant after `instant` (both aware UTC) that matches the rule in this zone."""
     start = instant.astimezone(UTC).replace(microsecond=0) + _SECOND
     while (found := _next_under_one_offset(rule, start, zone)) is not None:
         shift = next(shifts_between(start, found, zone), None)
@@ -46,7 +47,7 @@ def next_instant(rule: WallRule, instant: datetime, zone: ZoneInfo) -> datetime 
 
 
 def _next_under_one_offset(rule: WallRule, start: datetime, zone: ZoneInfo) -> datetime | None:
-    """The first instant at or after `start`, as if the clocks were never moved again."""
+    """The first instant at or after `start`, as if the offset never changed again."""
     if start.year > LAST_YEAR:
         return None
     offset = offset_at(start, zone)
@@ -56,12 +57,12 @@ def _next_under_one_offset(rule: WallRule, start: datetime, zone: ZoneInfo) -> d
     if shift.is_gap:
         usual = _at_offset(rule.next_wall(_wall(start, offset)), offset)
         return min(filter(None, (usual, _moved_by_gap(rule, start, shift))), default=None)
-    # The second pass is silent: go on where the first one ended.
+    # Fixed times do not run in the second pass: continue where the first one ended.
     return _at_offset(rule.next_wall(_wall(shift.at, shift.before)), offset)
 
 
 def _moved_by_gap(rule: WallRule, start: datetime, shift: Shift) -> datetime | None:
-    """The first time that the gap left out, as the old offset would still show it."""
+    """The first local time in the gap, converted with the offset before the gap."""
     wall = rule.next_wall(_wall(start, shift.before))
     if wall is None or wall >= _wall(shift.at, shift.after):
         return None

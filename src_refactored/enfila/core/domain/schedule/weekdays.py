@@ -1,4 +1,4 @@
-"""Days of the week, as people write them: `mon-fri`, `sat,sun`, `daily`."""
+"""Parsing and describing days of the week: `mon-fri`, `sat,sun`, `daily`."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _TERM: Final = re.compile(r"([a-z]+)(?:-([a-z]+))?")
 
 
 def weekdays(field: str, value: str | Iterable[str]) -> frozenset[int]:
-    """The days that `value` names; 0 is Monday. A range may go over Sunday (`fri-mon`).
+    """Parses days of the week; 0 is Monday. A range may go over Sunday (`fri-mon`).
 
     Raises:
-        InvalidRequest: no day, or a word that is none.
+        InvalidRequest: no day, or an unknown name.
     """
     if not isinstance(value, str):
         value = ",".join(map(str, value)) if isinstance(value, Iterable) else repr(value)
@@ -70,7 +70,7 @@ def _day(field: str, word: str) -> int:
 
 
 def weekdays_in_words(days: Iterable[int]) -> str:
-    """`Monday to Friday`, `Monday and Wednesday`, `every day`; 0 is Monday."""
+    """Describes days: `Monday to Friday`, `Monday and Wednesday`, `every day`; 0 is Monday."""
     ordered = sorted(days)
     if len(ordered) == len(EVERY_DAY):
         return "every day"
@@ -80,7 +80,7 @@ def weekdays_in_words(days: Iterable[int]) -> str:
 
 
 def enumerated(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Joins words: `a`, `a and b`, `a, b and c`."""
     if len(words) <= 1:
         return "".join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}"
