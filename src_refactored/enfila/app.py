@@ -13,6 +13,7 @@ from enfila.core.application.job_types.job_types import JobTypes
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
+from enfila.core.application.ports.storage import Storage
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.scheduler.scheduler_service import SchedulerService
@@ -118,6 +119,11 @@ class Enfila:
     def repository(self) -> IJobRepository:
         """Where the jobs are."""
         return self._repository
+
+    @property
+    def storage(self) -> Storage:
+        """The database: its queues, workers, job types and schedules."""
+        return self._repository.storage
 
     @property
     def container(self) -> Container:

@@ -32,37 +32,37 @@ class Tale:
         self.records: list[Record] = []
         self.now = 0.0
 
-    def tell(self, kind: type[Record], process: str, **facts: Any) -> None:
+    def publish(self, kind: type[Record], process: str, **facts: Any) -> None:
         self.now += 1
         self.records.append(kind(process=process, at=self.now, **facts))
 
     def offered(self, group: str = "g", size: int = 1, manner: Manner = Manner.ALONE) -> None:
-        self.tell(Offered, "adder", group=group, size=size, manner=manner)
+        self.publish(Offered, "adder", group=group, size=size, manner=manner)
 
     def added(self, *jobs: str, group: str = "g") -> None:
-        self.tell(Added, "adder", group=group, jobs=list(jobs))
+        self.publish(Added, "adder", group=group, jobs=list(jobs))
 
     def started(self, process: str, token: int, *, job: str = "a", **facts: Any) -> None:
         given = {"attempt": 1, "max_attempts": 3, "worker": process, "not_before": 0.0, **facts}
-        self.tell(Started, process, job=job, token=token, **given)
+        self.publish(Started, process, job=job, token=token, **given)
 
     def finished(
         self, process: str, token: int, ending: Ending = Ending.RETURNED, job: str = "a"
     ) -> None:
-        self.tell(Finished, process, job=job, token=token, ending=ending)
+        self.publish(Finished, process, job=job, token=token, ending=ending)
 
     def completed(self, process: str, token: int, *, job: str = "a") -> None:
-        self.tell(Completed, process, job=job, token=token)
+        self.publish(Completed, process, job=job, token=token)
 
     def lost(self, process: str, *, job: str = "a") -> None:
-        self.tell(Lost, process, job=job, worker=process)
+        self.publish(Lost, process, job=job, worker=process)
 
     def ended(self, *processes: str) -> None:
         for process in processes:
-            self.tell(Ended, process)
+            self.publish(Ended, process)
 
     def struck(self, target: str, blow: Blow) -> None:
-        self.tell(Struck, "blows", target=target, blow=blow)
+        self.publish(Struck, "blows", target=target, blow=blow)
 
     def run(self, process: str, token: int, *, job: str = "a") -> None:
         """A whole run that is accepted."""
@@ -166,7 +166,7 @@ def test_groups_that_came_and_went_as_a_whole_are_well(tale: Tale) -> None:
     tale.offered("d", 1, Manner.COMMITTED)
     tale.run("w", 1, job="c")
     tale.offered("e")
-    tale.tell(Refused, "adder", group="e", uncertain=False, error="")
+    tale.publish(Refused, "adder", group="e", uncertain=False, error="")
     assert tale.violations(DONE, replace(DONE, id="c", group="c"), orders=frozenset("c")) == []
 
 
@@ -231,7 +231,7 @@ def test_a_transaction_without_its_job_is_found(tale: Tale) -> None:
 def test_a_job_that_was_refused_and_is_there_is_found(tale: Tale) -> None:
     tale.run("w", 1)
     tale.offered("b")
-    tale.tell(Refused, "adder", group="b", uncertain=False, error="")
+    tale.publish(Refused, "adder", group="b", uncertain=False, error="")
     tale.run("w", 1, job="b")
     assert tale.violations(DONE, replace(DONE, id="b", group="b")) == [
         "group b: 1 of 1 jobs are there, though it was said that nothing was written"
@@ -370,7 +370,7 @@ def test_a_stale_holder_that_was_not_told_is_found(
 
 def test_a_worker_that_could_not_write_any_more_need_not_be_told(tale: Tale) -> None:
     stale_return(tale)
-    tale.tell(Troubled, "w", during="closing the worker", error="")
+    tale.publish(Troubled, "w", during="closing the worker", error="")
     tale.ended("w")
     tale.run("v", 2)
     assert tale.violations(TWICE) == []

@@ -21,7 +21,7 @@ def test_listeners_are_called_in_order_with_the_event(emitter: Emitter) -> None:
     heard: list[Any] = []
     emitter.on("queue.paused", lambda event: heard.append(("first", event)))
     emitter.on("queue.paused", lambda event: heard.append(("second", event)))
-    emitter.tell(PAUSED)
+    emitter.publish(PAUSED)
     assert heard == [("first", PAUSED), ("second", PAUSED)]
 
 
@@ -29,11 +29,11 @@ def test_off_ends_listening_and_once_hears_one(emitter: Emitter) -> None:
     heard: list[Any] = []
     emitter.on("queue.paused", heard.append)
     emitter.once("queue.paused", lambda _: heard.append("once"))
-    emitter.tell(PAUSED)
+    emitter.publish(PAUSED)
     emitter.off("queue.paused", heard.append)
-    emitter.tell(PAUSED)
+    emitter.publish(PAUSED)
     assert heard == [PAUSED, "once"]
-    assert not emitter.is_heard
+    assert not emitter.has_job_listeners
 
 
 def test_off_of_what_never_listened_is_nothing(emitter: Emitter) -> None:
@@ -46,12 +46,12 @@ def test_an_event_that_nobody_emits_is_refused_with_a_proposal(emitter: Emitter)
 
 
 def test_it_knows_what_is_heard(emitter: Emitter) -> None:
-    assert not emitter.is_heard
+    assert not emitter.has_job_listeners
     emitter.on("queue.paused", print)
     assert emitter.has_listeners("queue.paused")
-    assert not emitter.is_heard
+    assert not emitter.has_job_listeners
     emitter.on("job.completed", print)
-    assert emitter.is_heard
+    assert emitter.has_job_listeners
     assert not emitter.has_listeners(QueueDrained.name)
 
 
@@ -66,7 +66,7 @@ def test_a_listener_that_raises_is_logged_and_the_next_is_called(
     emitter.on("queue.paused", broken)
     emitter.on("queue.paused", heard.append)
     with caplog.at_level(logging.ERROR, "enfila"):
-        emitter.tell(PAUSED)
+        emitter.publish(PAUSED)
     assert heard == [PAUSED]
     assert "a listener of queue.paused" in caplog.text
 
@@ -85,7 +85,7 @@ async def test_a_reporter_hears_of_async_and_plain_listeners_instead_of_the_log(
     emitter.on("queue.paused", broken)
     emitter.on("queue.paused", also_broken)
     end = emitter.report_errors_to(lambda error, during: reported.append((str(error), during)))
-    emitter.tell(PAUSED)
+    emitter.publish(PAUSED)
     await emitter.wait_for_listeners()
     during = "a listener of queue.paused"
     assert reported == [("plain", during), ("async", during)]
@@ -101,7 +101,7 @@ async def test_waiting_for_listeners_has_an_end(emitter: Emitter) -> None:
         await asyncio.Event().wait()
 
     emitter.on("queue.paused", stuck)
-    emitter.tell(PAUSED)
+    emitter.publish(PAUSED)
     async with asyncio.timeout(10):
         await emitter.wait_for_listeners(timedelta(milliseconds=10))
     emitter.cancel()
@@ -115,5 +115,5 @@ def test_an_async_listener_is_run_where_there_is_no_loop(emitter: Emitter) -> No
         heard.append(event)
 
     emitter.on("queue.paused", listen)
-    emitter.tell(PAUSED)
+    emitter.publish(PAUSED)
     assert heard == [PAUSED]

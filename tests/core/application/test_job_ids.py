@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from enfila.core.application.job_ids import JobIds, new_job_id
-from enfila.core.application.scheduler.job_making import JobMaking
+from enfila.core.application.scheduler.job_factory import JobFactory
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 from enfila.core.domain.schedule.target import Target
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
@@ -68,7 +68,7 @@ def test_threads_may_share_one_source_of_ids() -> None:
 
 async def test_all_parts_of_a_process_share_one_source() -> None:
     clock = FrozenClock()
-    making, tick = JobMaking([]), ScheduledFor("one", clock.now())
+    making, tick = JobFactory([]), ScheduledFor("one", clock.now())
     made: list[str] = []
     async with QueueService[Any, Any]("q", InMemoryJobRepository(clock), clock=clock) as queue:
         for _ in range(100):

@@ -299,16 +299,16 @@ async def test_when_all_connections_are_cut_at_once_no_statement_fails(postgres_
     """More of them lie in the pool than there are tries."""
     url = postgres_url.replace("postgresql", "postgresql+asyncpg", 1)
     repository = SqlAlchemyJobRepository(url)
-    wish = Claim(f"q-{uuid4().hex}", new_worker_id(), 2, timedelta(seconds=30))
+    request = Claim(f"q-{uuid4().hex}", new_worker_id(), 2, timedelta(seconds=30))
     try:
         for _ in range(2):
-            await asyncio.gather(*(repository.claim(wish) for _ in range(12)))
+            await asyncio.gather(*(repository.claim(request) for _ in range(12)))
         with psycopg.connect(postgres_url, autocommit=True) as server:
             cut = server.execute(
                 "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
                 "where application_name = 'enfila' and datname = current_database()"
             ).fetchall()
         assert len(cut) > server_database._MOST_TRIES  # noqa: SLF001 - what the test is about
-        assert await repository.claim(wish) == []
+        assert await repository.claim(request) == []
     finally:
         await repository.close()

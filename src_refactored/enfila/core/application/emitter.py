@@ -39,7 +39,7 @@ class Emitter(AsyncIOEventEmitter):
         self._error_reporters: list[ErrorReporter] = []
 
     @property
-    def is_heard(self) -> bool:
+    def has_job_listeners(self) -> bool:
         """Whether anybody listens to what becomes of jobs."""
         return any(name.startswith(_OF_JOBS) for name in tuple(self._events))
 
@@ -52,7 +52,7 @@ class Emitter(AsyncIOEventEmitter):
         if f in self._events.get(event, ()):
             self.remove_listener(event, f)
 
-    def tell(self, event: Event) -> None:
+    def publish(self, event: Event) -> None:
         """Gives the event to its listeners. Never raises."""
         if self._events.get(event.name):
             self.emit(event.name, event)

@@ -97,7 +97,7 @@ class Child:
         """Whether its function has run for long enough to be right."""
         return self._ran >= _CAME_UP
 
-    def tell(self, order: Order) -> None:
+    def publish(self, order: Order) -> None:
         """Tells it to end; nothing if it has ended."""
         with contextlib.suppress(OSError):
             self._line.send(order)

@@ -91,7 +91,7 @@ class Supervisor:
             if urgency is Urgency.KILL:
                 child.kill()
             else:
-                child.tell(Order.STOP if urgency is Urgency.STOP else Order.HURRY)
+                child.publish(Order.STOP if urgency is Urgency.STOP else Order.HURRY)
 
     def _lose_patience(self) -> None:
         logger.warning("Not ended within %g s: what is left is killed.", self._stop_timeout)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from enfila.core.application.garbage import no_collection
+from enfila.core.application.garbage_collection import without_garbage_collection
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
@@ -171,13 +171,13 @@ class QueueService(AbstractQueue[P, R]):
         self, jobs: Iterable[NewJobLike], *, session: CallersTransaction | None = None
     ) -> list[JobHandle[R]]:
         adding = self._enter().adding
-        with no_collection():
+        with without_garbage_collection():
             made = [adding.make(new_job(job)) for job in jobs]
         if session is None:
             added: Sequence[Added] = await self._write(adding.add_together(made))
         else:
             added = await adding.add_within(made, session)
-        with no_collection():
+        with without_garbage_collection():
             return self._handles(added)
 
     def add_sync(

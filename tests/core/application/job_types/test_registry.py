@@ -1,4 +1,4 @@
-"""Declaring job types, and calling what was declared."""
+"""JobDecorator job types, and calling what was declared."""
 
 import asyncio
 import inspect

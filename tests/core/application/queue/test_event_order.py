@@ -39,38 +39,38 @@ def heard() -> Heard:
 
 def test_events_are_told_when_the_write_is_done(heard: Heard) -> None:
     with heard.order.take_turn([A]) as turn:
-        turn.tell(event(A, "first"))
-        turn.tell(event(A, "second"))
+        turn.publish(event(A, "first"))
+        turn.publish(event(A, "second"))
         assert heard.names == []
     assert heard.names == ["first", "second"]
 
 
 def test_what_is_told_during_a_write_waits_for_it(heard: Heard) -> None:
     with heard.order.take_turn([A, B]) as turn:
-        heard.order.tell(event(A, "active"))
-        turn.tell(event(A, "added"))
+        heard.order.publish(event(A, "active"))
+        turn.publish(event(A, "added"))
     assert heard.names == ["added", "active"]
 
 
 def test_a_later_write_that_ends_first_is_told_after_the_earlier(heard: Heard) -> None:
     with heard.order.take_turn([A]) as earlier:
         with heard.order.take_turn([A]) as later:
-            later.tell(event(A, "settled"))
-        earlier.tell(event(A, "added"))
+            later.publish(event(A, "settled"))
+        earlier.publish(event(A, "added"))
         assert heard.names == []
     assert heard.names == ["added", "settled"]
 
 
 def test_other_jobs_do_not_wait(heard: Heard) -> None:
     with heard.order.take_turn([A]):
-        heard.order.tell(event(B, "other"))
+        heard.order.publish(event(B, "other"))
         assert heard.names == ["other"]
 
 
 def test_a_write_that_failed_gives_its_turn_up(heard: Heard) -> None:
     turn = heard.order.take_turn([A])
     with suppress(ValueError), turn:
-        heard.order.tell(event(A, "after"))
+        heard.order.publish(event(A, "after"))
         raise ValueError("boom")
     assert heard.names == ["after"]
 
@@ -79,5 +79,5 @@ def test_a_listener_that_comes_during_a_write_hears_of_it() -> None:
     heard = Heard()
     with heard.order.take_turn([A]) as turn:
         heard.listen()
-        turn.tell(event(A, "added"))
+        turn.publish(event(A, "added"))
     assert heard.names == ["added"]

@@ -9,10 +9,10 @@ from enfila.core.application.emitter import Emitter
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.scheduler.recording import Recording
+from enfila.core.application.scheduler.scheduler_events import SchedulerEvents
 from enfila.core.application.scheduler.schedules import Schedules
 from enfila.core.application.scheduler.target_check import TargetCheck
 from enfila.core.application.scheduler.ticking import Ticking
-from enfila.core.application.scheduler.voice import SchedulerVoice
 from enfila.core.domain.events import Event
 from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.identity import new_worker_id
@@ -49,13 +49,13 @@ class Stage:
         emitter = Emitter(SCHEDULER_EVENTS)
         for name in SCHEDULER_EVENTS:
             emitter.on(name, self.told.append)
-        voice = SchedulerVoice(emitter, self.clock)
+        events = SchedulerEvents(emitter, self.clock)
         self.ticking = Ticking(
-            self.repository, self.wake_up, voice, batch=10, most_failures=3, poll=POLL
+            self.repository, self.wake_up, events, batch=10, most_failures=3, poll=POLL
         )
         self.recording = Recording(
             self.repository.storage.schedule_runs,
-            voice,
+            events,
             interval=timedelta(seconds=1),
             told=lambda: None,
             report=lambda error, during: self.reported.append((error, during)),

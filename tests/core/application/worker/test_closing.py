@@ -286,7 +286,7 @@ async def test_closing_ends_when_the_database_is_away(
     repository: UnreliableRepository,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("enfila.core.application.worker.parts._LAST_WRITES", 0.2)
+    monkeypatch.setattr("enfila.core.application.worker.worker_components._LAST_WRITES", 0.2)
     job = await queue.add("work")
     worker = make_worker(_never)
     errors = Recording(worker, "worker.error")
@@ -306,7 +306,7 @@ async def test_closing_ends_when_the_database_does_not_answer(
     repository: UnreliableRepository,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("enfila.core.application.worker.parts._LAST_WRITES", 0.2)
+    monkeypatch.setattr("enfila.core.application.worker.worker_components._LAST_WRITES", 0.2)
     await queue.add("work")
     worker = make_worker(_never)
     await worker.start()

@@ -7,7 +7,7 @@ import pytest
 
 from enfila.core.application.queue.abstract_queue import AnyQueue
 from enfila.core.application.worker.active_job import ActiveJob
-from enfila.core.application.worker.pace import MOST_AHEAD, Pace
+from enfila.core.application.worker.throughput import MOST_AHEAD, Throughput
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import JobOptions
 from tests.core.application.worker.conftest import MakeWorker
@@ -283,7 +283,7 @@ async def test_two_workers_share_the_jobs_and_run_each_once(
 
 
 def test_the_pace_is_what_ended_per_second_while_there_was_work() -> None:
-    pace = Pace()
+    pace = Throughput()
     pace.observe(0.0, 0)
     pace.observe(0.1, 100)
     assert pace.per_second == pytest.approx(1000)
@@ -296,7 +296,7 @@ def test_the_pace_is_what_ended_per_second_while_there_was_work() -> None:
 
 
 def test_the_pace_is_bounded() -> None:
-    pace = Pace()
+    pace = Throughput()
     pace.observe(0.0, 0)
     pace.observe(0.001, 10)  # too short to say anything
     assert pace.worth_holding == 0

@@ -181,7 +181,7 @@ async def test_a_fault_of_the_repository_that_is_no_outage_is_survived_too(
 ) -> None:
     claim = repository.claim
 
-    async def fail_once(wish: Any) -> Any:
+    async def fail_once(request: Any) -> Any:
         repository.claim = claim  # type: ignore[method-assign]
         raise KeyError("a bug")
 
@@ -223,7 +223,7 @@ async def test_the_waits_grow_and_whoever_gets_through_wakes_the_others() -> Non
         return name
 
     both = [
-        asyncio.ensure_future(watch.endure(name, lambda name=name: call(name), is_over=bool))  # type: ignore[misc]
+        asyncio.ensure_future(watch.keep_trying(name, lambda name=name: call(name), is_over=bool))  # type: ignore[misc]
         for name in ("one", "two")
     ]
     await eventually(lambda: calls["one"] == 3)  # after 0.1 s and 0.2 s
@@ -238,4 +238,4 @@ async def test_enduring_ends_when_it_is_over() -> None:
     async def call() -> str:
         raise RepositoryUnavailable("memory://", "it is away")
 
-    assert await watch.endure("closing", call, is_over=lambda: True) is None
+    assert await watch.keep_trying("closing", call, is_over=lambda: True) is None

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings, strategies as st
 
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.cron import Cron
-from enfila.core.domain.schedule.shifts import shifts_between
+from enfila.core.domain.schedule.offset_changes import shifts_between
 
 ZONES = [
     "America/Sao_Paulo",

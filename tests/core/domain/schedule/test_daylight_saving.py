@@ -8,7 +8,7 @@ import pytest
 
 from enfila.core.domain.schedule.cron import Cron
 from enfila.core.domain.schedule.interval import Interval
-from enfila.core.domain.schedule.shifts import shifts_between
+from enfila.core.domain.schedule.offset_changes import shifts_between
 from enfila.core.domain.schedule.times_of_day import TimesOfDay
 from enfila.core.domain.schedule.trigger import Trigger
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
-from enfila.core.application.job_types.held_jobs import HeldJobs, HeldKey
-from enfila.core.application.job_types.run_tally import RunTally
+from enfila.core.application.job_types.claimed_by_type import ClaimedByType, ClaimKey
+from enfila.core.application.job_types.run_counter import RunCounter
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.outcome_writer import OutcomeWriter
 from enfila.core.application.queue.publisher import Publisher
@@ -22,7 +22,7 @@ from enfila.core.domain.worker import WorkerInfo
 class CountedOutcomes(OutcomeWriter):
     """An `OutcomeWriter` for a worker of job types.
 
-    What became of runs is counted and written with the worker's heartbeats and when it signs off.
+    What became of runs is counted and written with the worker's heartbeats and when it deregisters.
     Of a worker that is killed the last heartbeat's worth of numbers is missing; a write whose
     answer was lost may count twice.
 
@@ -39,21 +39,21 @@ class CountedOutcomes(OutcomeWriter):
         repository: IJobRepository,
         publishers: Iterable[Publisher],
         *,
-        held: HeldJobs,
+        held: ClaimedByType,
         on_room: Callable[[], None],
         random: Callable[[], float],
     ) -> None:
         super().__init__(repository, publishers, tasks=OwnedTasks(), random=random)
         self._job_types = repository.storage.job_types
-        self._held = held
+        self._claimed = held
         self._on_room = on_room
-        self._tally = RunTally()
+        self._counter = RunCounter()
 
     async def _settle(self, outcomes: Sequence[tuple[Job, Outcome]]) -> list[Job | None]:
         answers = await super()._settle(outcomes)
         for (job, outcome), after in zip(outcomes, answers, strict=True):
             if after is not None:
-                self._tally.note(job, outcome)
+                self._counter.note(job, outcome)
         self._let_go([(job.id, job.token) for job, _ in outcomes])
         return answers
 
@@ -87,14 +87,14 @@ class CountedOutcomes(OutcomeWriter):
             await super().deregister(worker_id)
 
     async def _write_counts(self) -> None:
-        if not (counted := self._tally.take()):
+        if not (counted := self._counter.take()):
             return
         try:
             await self._job_types.count_runs(counted)
         except BaseException:
-            self._tally.give_back(counted)
+            self._counter.give_back(counted)
             raise
 
-    def _let_go(self, keys: Iterable[HeldKey]) -> None:
-        if self._held.let_go(keys):
+    def _let_go(self, keys: Iterable[ClaimKey]) -> None:
+        if self._claimed.let_go(keys):
             self._on_room()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from enfila.core.application.job_types.implementation import Implementation
+from enfila.core.application.job_types.inline_run import run_inline
 from enfila.core.application.job_types.option_arguments import OptionArguments
-from enfila.core.application.job_types.rehearsal import rehearse
 from enfila.core.application.job_types.scheduled_call import ScheduleArguments, ScheduledCall
 from enfila.core.application.ports.transactional_jobs import CallersTransaction
 from enfila.core.application.queue.abstract_queue import AbstractQueue
@@ -161,7 +161,7 @@ class DeclaredJob(Generic[Call, Answer, P, R]):
             Snooze, Cancel, Retry: what the target returned or raised.
         """
         arguments = self._implementation.signature.arguments(args, kwargs)
-        return cast("R", await rehearse(self._implementation, arguments))
+        return cast("R", await run_inline(self._implementation, arguments))
 
     def _queue(self) -> AbstractQueue[Any, R]:
         return self._find_queue(self.definition.queue)

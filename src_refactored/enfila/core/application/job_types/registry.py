@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from enfila.core.application.job_types.declared_job import DeclaredJob
-from enfila.core.application.job_types.declaring import Declaring
 from enfila.core.application.job_types.implementation import (
     Implementation,
     description_of,
     implementation,
 )
+from enfila.core.application.job_types.job_decorator import JobDecorator
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.job_catalog import JobCatalog, Terms
 from enfila.core.application.queue.payload_codec import PayloadCodec
@@ -67,7 +67,7 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
         display_name: str = "",
         description: str | None = None,
         enabled: bool = True,
-    ) -> Declaring:
+    ) -> JobDecorator:
         """Declares what it decorates as a job type.
 
         That is an async function (runs on the event loop), a plain one (runs in a thread), a class
@@ -97,7 +97,7 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
             attempts=attempts, backoff=backoff, timeout=timeout, priority=priority
         ).over(options or DEFAULT_OPTIONS)
 
-        def declare(target: Any) -> DeclaredJob[..., Any, ..., Any]:  # noqa: ANN401 - as `Declaring` says
+        def declare(target: Any) -> DeclaredJob[..., Any, ..., Any]:  # noqa: ANN401 - as `JobDecorator` says
             definition = JobType(
                 name=name,
                 queue=queue,
@@ -109,7 +109,7 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
             )
             return self._declared(target, implementation(definition, target))
 
-        return cast("Declaring", declare)
+        return cast("JobDecorator", declare)
 
     def _declared(
         self, target: Callable[..., Any], it: Implementation

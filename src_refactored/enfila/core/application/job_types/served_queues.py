@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from enfila.core.application.emitter import ErrorReporter
+from enfila.core.application.job_types.claimed_by_type import ClaimedByType, ClaimRequest
 from enfila.core.application.job_types.counted_outcomes import CountedOutcomes
-from enfila.core.application.job_types.held_jobs import HeldJobs, Wish
 from enfila.core.application.job_types.merged_hints import MergedHints
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.ports.job_repository import IJobRepository
@@ -63,7 +63,7 @@ class ServedQueues(JobSource[Any, Any]):
         self._types = types
         self._job_types = repository.storage.job_types
         self._is_declared = False
-        self._held = HeldJobs(
+        self._claimed = ClaimedByType(
             {
                 (each.queue, each.name): each.max_concurrency
                 for each in types
@@ -76,7 +76,7 @@ class ServedQueues(JobSource[Any, Any]):
         self.outcomes = CountedOutcomes(
             repository,
             [each for queue in queues for each in queue.outcomes.publishers.values()],
-            held=self._held,
+            held=self._claimed,
             on_room=lambda: self._hints.wake(Hint.JOBS),
             random=random,
         )
@@ -93,12 +93,12 @@ class ServedQueues(JobSource[Any, Any]):
     ) -> list[Job]:
         await self._declare()
         taken: list[Job] = []
-        for wish in self._in_turn(self._held.wishes(self._queues, names)):
+        for request in self._in_turn(self._claimed.claim_requests(self._queues, names)):
             left = limit - len(taken)
-            most = left if wish.most is None else min(left, wish.most)
+            most = left if request.most is None else min(left, request.most)
             try:
-                claimed = await self._queues[wish.queue].fetch_jobs_and_lock(
-                    worker_id, most, lock_duration, names=wish.names
+                claimed = await self._queues[request.queue].fetch_jobs_and_lock(
+                    worker_id, most, lock_duration, names=request.names
                 )
             except asyncio.CancelledError:
                 self.outcomes.give_back(taken)
@@ -107,17 +107,17 @@ class ServedQueues(JobSource[Any, Any]):
                 if not taken:
                     raise
                 break  # what was taken is run; the next fetch meets the same error
-            self._held.take(claimed)
+            self._claimed.take(claimed)
             taken += claimed
             if len(taken) == limit:
                 break
         return taken
 
-    def _in_turn(self, wishes: list[Wish]) -> Iterator[Wish]:
-        start = self._turn % max(len(wishes), 1)
+    def _in_turn(self, claim_requests: list[ClaimRequest]) -> Iterator[ClaimRequest]:
+        start = self._turn % max(len(claim_requests), 1)
         self._turn += 1
-        yield from wishes[start:]
-        yield from wishes[:start]
+        yield from claim_requests[start:]
+        yield from claim_requests[:start]
 
     async def _declare(self) -> None:
         if not self._is_declared:

@@ -77,4 +77,4 @@ class DrainWatch:
             # Whatever came while the counts were on their way has to be counted too.
             if self.is_due and armings == self._armings:
                 self._is_armed = False
-                self._emitter.tell(QueueDrained(queue=self._queue, at=self._now()))
+                self._emitter.publish(QueueDrained(queue=self._queue, at=self._now()))

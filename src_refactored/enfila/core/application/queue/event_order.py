@@ -30,14 +30,14 @@ class EventOrder:
     def take_turn(self, job_ids: Iterable[JobId]) -> Turn:
         """The next turn of these jobs; to be entered before the write begins."""
         # Whom nobody hears need not wait for a turn; a line begun for others must be joined.
-        if not self._emitter.is_heard and not self._lines:
+        if not self._emitter.has_job_listeners and not self._lines:
             job_ids = ()
         return Turn(self._emitter, self._lines, tuple(job_ids))
 
-    def tell(self, event: JobEvent) -> None:
+    def publish(self, event: JobEvent) -> None:
         """Tells of something that was written before."""
         with self.take_turn((event.job_id,)) as turn:
-            turn.tell(event)
+            turn.publish(event)
 
 
 class Turn:
@@ -59,12 +59,12 @@ class Turn:
         self.events: dict[JobId, list[JobEvent]] = {}
         self.is_over = False
 
-    def tell(self, event: JobEvent) -> None:
+    def publish(self, event: JobEvent) -> None:
         """Hands in an event of a job; it is told when the earlier turns of that job are over."""
         if self._job_ids:
             self.events.setdefault(event.job_id, []).append(event)
         else:
-            self._emitter.tell(event)
+            self._emitter.publish(event)
 
     def begin(self) -> None:
         """Stands in line, behind those who write to the same jobs already."""
@@ -93,6 +93,6 @@ class Turn:
         line = self._lines.get(job_id)
         while line and line[0].is_over:
             for event in line.popleft().events.pop(job_id, ()):
-                self._emitter.tell(event)
+                self._emitter.publish(event)
         if line is not None and not line:
             self._lines.pop(job_id, None)

@@ -155,7 +155,7 @@ class Publisher:
     def started(self, job: Job) -> None:
         """A claimed job begins to run."""
         if self._to.emitter.has_listeners(JobActive.name) and job.worker_id is not None:
-            self._to.order.tell(
+            self._to.order.publish(
                 JobActive(
                     queue=job.queue,
                     at=job.started_at or self._to.clock.now(),
@@ -178,12 +178,12 @@ class Publisher:
 
     def paused(self) -> None:
         """Claims were stopped."""
-        self._to.emitter.tell(QueuePaused(queue=self.queue, at=self._to.clock.now()))
+        self._to.emitter.publish(QueuePaused(queue=self.queue, at=self._to.clock.now()))
         self._to.hint(Hint.CONTROL)
 
     def resumed(self) -> None:
         """Claims are allowed again."""
-        self._to.emitter.tell(QueueResumed(queue=self.queue, at=self._to.clock.now()))
+        self._to.emitter.publish(QueueResumed(queue=self.queue, at=self._to.clock.now()))
         self._to.hint(Hint.CONTROL)
         self._to.hint(Hint.JOBS)
 
@@ -261,7 +261,7 @@ class Writing:
             for each in added:
                 if not each.is_duplicate:
                     for event in events_of_addition(each.job, self._to.emitter.has_listeners):
-                        self._turn.tell(event)
+                        self._turn.publish(event)
 
     def moved(self, job: Job, transition: Transition, at: datetime | None) -> Job | None:
         """A transition was applied; the job afterwards.
@@ -278,12 +278,12 @@ class Writing:
             return None
         if self._is_heard():
             for event in events_of_move(job, transition, at, self._to.emitter.has_listeners):
-                self._turn.tell(event)
+                self._turn.publish(event)
         after = job.after(transition, at)
         if after.state in FINAL:
             self._is_settled = True
-            # Only a job with a key can have another one blocked behind it, which may run now.
-            self._new_jobs = self._new_jobs or bool(after.options.deduplication)
+            # Jobs that were blocked by it may run now.
+            self._new_jobs = self._new_jobs or after.may_have_dependents
             self._to.waiter.settled(after)
         else:
             self._new_jobs = True
@@ -294,14 +294,14 @@ class Writing:
         if self._is_heard():
             now, hears = self._to.clock.now(), self._to.emitter.has_listeners
             for event in events_of_progress(job, update, now, hears):
-                self._turn.tell(event)
+                self._turn.publish(event)
 
     def removed(self, job: Job) -> None:
         """One job was removed."""
         self._removed(may_be_drained=True)
         self._to.waiter.removed(job.id)
         if self._to.emitter.has_listeners(JobRemoved.name):
-            self._turn.tell(
+            self._turn.publish(
                 JobRemoved(
                     queue=job.queue, at=self._to.clock.now(), job_id=job.id, job_name=job.name
                 )
@@ -321,7 +321,7 @@ class Writing:
     def _is_heard(self) -> bool:
         # Asked after the write and once, for that takes longer than all the rest of `moved`.
         if self._hears is None:
-            self._hears = self._to.emitter.is_heard
+            self._hears = self._to.emitter.has_job_listeners
         return self._hears
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from enfila.core.application.scheduler.job_making import JobMaking
+from enfila.core.application.scheduler.job_factory import JobFactory
 from enfila.core.domain.schedule.run import NewRun, Origin
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
@@ -30,7 +30,7 @@ class Backfill:
 
 
 def backfill_runs(
-    schedule: Schedule, times: Sequence[datetime], making: JobMaking, by: str, now: datetime
+    schedule: Schedule, times: Sequence[datetime], making: JobFactory, by: str, now: datetime
 ) -> Iterator[list[NewRun]]:
     """The runs for these times, in parts that are stored together. They start at once."""
     following = schedule.definition.next_after(times[-1]) if times else None

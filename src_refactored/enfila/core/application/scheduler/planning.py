@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import assert_never
 
 from enfila.core.application.ports.schedule_repository import ScheduleStep
-from enfila.core.application.scheduler.job_making import JobMaking
+from enfila.core.application.scheduler.job_factory import JobFactory
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.schedule.overlap import OverlapDecision
@@ -31,7 +31,7 @@ def plan(
     schedule: Schedule,
     advance: Advance,
     unfinished: Sequence[Job],
-    making: JobMaking,
+    making: JobFactory,
     now: datetime,
 ) -> Plan:
     """What the schedule does with the ticks of an advance, by its overlap rule.

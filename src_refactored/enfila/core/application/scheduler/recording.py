@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from enfila.core.application.ports.schedule_run_repository import IScheduleRunRepository
-from enfila.core.application.scheduler.voice import SchedulerVoice
+from enfila.core.application.scheduler.scheduler_events import SchedulerEvents
 from enfila.core.domain.errors import EnfilaError, RepositoryUnavailable
 from enfila.core.domain.schedule.run import RunId, ScheduleRun
 
@@ -34,14 +34,14 @@ class Recording:
     def __init__(
         self,
         runs: IScheduleRunRepository,
-        voice: SchedulerVoice,
+        events: SchedulerEvents,
         *,
         interval: timedelta,
         told: Callable[[], None],
         report: Callable[[Exception, str], None],
     ) -> None:
         self._runs = runs
-        self._voice = voice
+        self._own_events = events
         self._interval = interval
         self._told = told
         self._report = report
@@ -83,7 +83,7 @@ class Recording:
             return
         for run in runs:
             if run.id in closed:
-                self._voice.run_ended(run)
+                self._own_events.run_ended(run)
         if closed:
             self._told()
 

@@ -18,9 +18,9 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import ALL_SCHEDULES, Hint, WakeUp
 from enfila.core.application.scheduler.recomputing import Recomputing
 from enfila.core.application.scheduler.recording import Recording
+from enfila.core.application.scheduler.scheduler_events import SchedulerEvents
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.scheduler.ticking import Ticking
-from enfila.core.application.scheduler.voice import SchedulerVoice
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.application.worker.outage import OutageWatch
@@ -72,8 +72,8 @@ class SchedulerService(Emitter):
         self.options: Final = options or SchedulerOptions()
         self._repository = repository
         self._wake_up = wake_up
-        self._voice = SchedulerVoice(self, clock or SystemClock())
-        self._outages = OutageWatch(self._voice.error)
+        self._own_events = SchedulerEvents(self, clock or SystemClock())
+        self._outages = OutageWatch(self._own_events.error)
         self._mode = _Mode.NEW
         self._tasks = OwnedTasks()
         self._hearing = OwnedTasks()
@@ -87,7 +87,7 @@ class SchedulerService(Emitter):
         ticking = Ticking(
             self._repository,
             self._wake_up,
-            self._voice,
+            self._own_events,
             batch=options.batch,
             most_failures=options.most_enqueue_failures,
             poll=options.poll_length,
@@ -98,15 +98,15 @@ class SchedulerService(Emitter):
         )
         recording = Recording(
             self._repository.storage.schedule_runs,
-            self._voice,
+            self._own_events,
             interval=options.record_length,
             told=self._ticks.wake,
-            report=self._voice.error,
+            report=self._own_events.error,
         )
         recomputing = Recomputing(
             self._repository.storage.schedules,
             self._repository.storage.schedule_runs,
-            report=self._voice.error,
+            report=self._own_events.error,
         )
         self._loops = [
             self._ticks,
@@ -135,12 +135,12 @@ class SchedulerService(Emitter):
                 AlreadyRunning("this scheduler") if is_running else AlreadyClosed("this scheduler")
             )
         self._mode = _Mode.RUNNING
-        self._stop_hearing = self.report_errors_to(self._voice.error)
+        self._stop_hearing = self.report_errors_to(self._own_events.error)
         self._edited = self._wake_up.listen(ALL_SCHEDULES, Hint.SCHEDULES)
         _ = self._hearing.spawn(self._hear(), name="enfila hears of schedules")
         for loop in self._loops:
             loop.start()
-        self._voice.ready()
+        self._own_events.ready()
 
     async def run(self) -> None:
         """Has schedules tick until `close`, or until SIGTERM or Ctrl-C (see `SchedulerOptions`).
@@ -189,7 +189,7 @@ class SchedulerService(Emitter):
             await self._hearing.cancel()
             await asyncio.gather(*(loop.stop() for loop in self._loops))
         finally:
-            self._voice.closed()
+            self._own_events.closed()
             await self.wait_for_listeners()
             self._stop_hearing()
             self._closed.set()
@@ -208,15 +208,19 @@ class SchedulerService(Emitter):
         **settings: Any,  # noqa: ANN401 - those of `PeriodicLoop`
     ) -> PeriodicLoop:
         return PeriodicLoop(
-            partial(self._endure, during, step),
+            partial(self._keep_trying, during, step),
             interval=interval,
             report=partial(self._outages.failed, during),
             name=f"enfila scheduler {during}",
             **settings,
         )
 
-    async def _endure(self, during: str, step: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
-        has_more = await self._outages.endure(during, step, is_over=lambda: not self.is_running)
+    async def _keep_trying(
+        self, during: str, step: Callable[[], Coroutine[Any, Any, bool]]
+    ) -> bool:
+        has_more = await self._outages.keep_trying(
+            during, step, is_over=lambda: not self.is_running
+        )
         return bool(has_more)
 
     async def _forget(self) -> bool:

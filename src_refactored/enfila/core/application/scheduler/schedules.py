@@ -13,7 +13,7 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.schedule_repository import Decision, ScheduleFilter
 from enfila.core.application.ports.wake_up import ALL_SCHEDULES, Hint, WakeUp
 from enfila.core.application.scheduler.backfilling import Backfill, backfill_runs
-from enfila.core.application.scheduler.job_making import JobMaking
+from enfila.core.application.scheduler.job_factory import JobFactory
 from enfila.core.application.scheduler.syncing import Synced, Syncing
 from enfila.core.application.scheduler.target_check import TargetCheck
 from enfila.core.domain.duration import ZERO, Duration, duration
@@ -296,7 +296,7 @@ class Schedules:
         wanted_by = checked_name("by", by)
         schedule = await self.get(slug)
         now = await self._schedules.current_instant()
-        making = JobMaking(await self._job_types.all())
+        making = JobFactory(await self._job_types.all())
         told = ScheduledFor(slug, now, next=schedule.next_run_at)
         job = making.make(schedule.definition.target, told, now=now)
         stored = await self._runs.add(slug, [NewRun(now, job, Origin.MANUAL, wanted_by)])
@@ -331,7 +331,7 @@ class Schedules:
         times = backfill_times(schedule.definition, start, end)
         if dry_run:
             return Backfill(times, ())
-        making = JobMaking(await self._job_types.all())
+        making = JobFactory(await self._job_types.all())
         made: list[datetime] = []
         for runs in backfill_runs(schedule, times, making, wanted_by, now):
             stored = await self._runs.add(slug, runs)

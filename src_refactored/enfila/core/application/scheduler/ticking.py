@@ -10,9 +10,9 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.schedule_repository import DueSchedules
 from enfila.core.application.ports.wake_up import Hint, WakeUp
 from enfila.core.application.scheduler.cancelling import Cancelling
-from enfila.core.application.scheduler.job_making import JobMaking
+from enfila.core.application.scheduler.job_factory import JobFactory
 from enfila.core.application.scheduler.planning import Plan, plan
-from enfila.core.application.scheduler.voice import SchedulerVoice
+from enfila.core.application.scheduler.scheduler_events import SchedulerEvents
 from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.schedule.overlap import Overlap
@@ -38,7 +38,7 @@ class Ticking:
         self,
         repository: IJobRepository,
         wake_up: WakeUp,
-        voice: SchedulerVoice,
+        events: SchedulerEvents,
         *,
         batch: int,
         most_failures: int,
@@ -49,7 +49,7 @@ class Ticking:
         self._runs = storage.schedule_runs
         self._job_types = storage.job_types
         self._wake_up = wake_up
-        self._voice = voice
+        self._own_events = events
         self._cancelling = Cancelling(repository, wake_up)
         self._batch = batch
         self._most_failures = most_failures
@@ -79,7 +79,7 @@ class Ticking:
             each.slug for each in found.schedules if each.definition.overlap is not Overlap.ALLOW
         ]
         unfinished = await self._runs.unfinished_jobs(overlapping) if overlapping else {}
-        making = JobMaking(await self._job_types.all())
+        making = JobFactory(await self._job_types.all())
         plans = []
         for schedule in found.schedules:
             jobs = unfinished.get(schedule.slug, ())
@@ -88,7 +88,7 @@ class Ticking:
         return plans
 
     async def _plan(
-        self, schedule: Schedule, unfinished: Sequence[Job], making: JobMaking, now: datetime
+        self, schedule: Schedule, unfinished: Sequence[Job], making: JobFactory, now: datetime
     ) -> Plan | None:
         try:
             advance = schedule.due(now)
@@ -100,7 +100,7 @@ class Ticking:
             await self._failed(schedule, error)
             return None
         if advance.ticks and not making.is_known(schedule.definition.target):
-            self._voice.target_missing(schedule, now)
+            self._own_events.target_missing(schedule, now)
         return made
 
     # ── applying ─────────────────────────────────────────────────────────────────────────────
@@ -119,7 +119,7 @@ class Ticking:
             return
         for each, is_applied in zip(plans, applied, strict=True):
             if is_applied:
-                self._voice.ticked(each, now)
+                self._own_events.ticked(each, now)
         self._wake_workers(plans)
 
     async def _single_out(self, plans: Sequence[Plan], error: Exception, now: datetime) -> None:
@@ -144,7 +144,7 @@ class Ticking:
 
         changed = await self._schedules.change(schedule.slug, fail)
         if changed is not None and told:
-            self._voice.failed(changed, text, told[0])
+            self._own_events.failed(changed, text, told[0])
 
     def _wake_workers(self, plans: Sequence[Plan]) -> None:
         runs = (run for each in plans for run in each.step.runs)

@@ -21,7 +21,7 @@ P = TypeVar("P")
 T = TypeVar("T")
 
 
-class RunDesk(Protocol):
+class JobControls(Protocol):
     """What a running job asks of its worker. Each returns after the commit; `LockLost`."""
 
     async def update_progress(
@@ -40,7 +40,7 @@ class _RunningJob(Generic[P]):
 
     __slots__ = ("_desk", "_payload", "_run")
 
-    def __init__(self, run: Run, desk: RunDesk, payload: object) -> None:
+    def __init__(self, run: Run, desk: JobControls, payload: object) -> None:
         self._run = run
         self._desk = desk
         self._payload = payload
@@ -180,7 +180,7 @@ class SyncActiveJob(_RunningJob[P]):
     def __init__(
         self,
         run: Run,
-        desk: RunDesk,
+        desk: JobControls,
         payload: object,
         cancelled: threading.Event,
         loop: asyncio.AbstractEventLoop,

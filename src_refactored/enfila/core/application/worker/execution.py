@@ -14,7 +14,7 @@ from typing import assert_never, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.queue.job_source import AnySource
-from enfila.core.application.worker.active_job import ActiveJob, RunDesk, SyncActiveJob
+from enfila.core.application.worker.active_job import ActiveJob, JobControls, SyncActiveJob
 from enfila.core.application.worker.interrupter import Interrupter
 from enfila.core.application.worker.outage import ErrorReport
 from enfila.core.application.worker.processor import Handler, Processor
@@ -69,7 +69,7 @@ class Execution:
         processor: Processor,
         options: WorkerOptions,
         *,
-        desk: RunDesk,
+        desk: JobControls,
         interrupter: Interrupter,
         threads: Threads,
         report: ErrorReport,
@@ -143,7 +143,7 @@ class Execution:
         if self._queue.has_listeners(JobActive.name):
             await self._queue.mark_job_as_active(job)
         if self._worker.has_listeners(WorkerJobActive.name) and job.worker_id and job.started_at:
-            self._worker.tell(
+            self._worker.publish(
                 WorkerJobActive(
                     queue=job.queue,
                     at=job.started_at,

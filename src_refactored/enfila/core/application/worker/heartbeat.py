@@ -54,12 +54,12 @@ class Heartbeat:
         self._loop.start()
 
     async def stop(self) -> None:
-        """Ends after a beat under way, which must not come after the worker has signed off."""
+        """Ends after a beat under way, which must not come after the worker was deregistered."""
         self._is_stopped = True
         await self._loop.stop()
 
     async def _beat(self) -> bool:
-        await self._outages.endure(
+        await self._outages.keep_trying(
             _DURING,
             lambda: self._outcomes.heartbeat(self._described()),
             is_over=lambda: self._is_stopped,

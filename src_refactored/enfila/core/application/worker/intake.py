@@ -12,10 +12,10 @@ from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.waiting import is_set_within
 from enfila.core.application.worker.outage import OutageWatch
-from enfila.core.application.worker.pace import Pace
-from enfila.core.application.worker.run import HeldRuns
+from enfila.core.application.worker.run import ClaimedRuns
 from enfila.core.application.worker.runners import Runners
 from enfila.core.application.worker.settlement import Settlement
+from enfila.core.application.worker.throughput import Throughput
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.domain.duration import duration
 from enfila.core.domain.job.identity import WorkerId
@@ -50,7 +50,7 @@ class Intake:
     def __init__(
         self,
         queue: AnySource,
-        held: HeldRuns,
+        claimed: ClaimedRuns,
         runners: Runners,
         settlement: Settlement,
         options: WorkerOptions,
@@ -62,7 +62,7 @@ class Intake:
     ) -> None:
         self._queue = queue
         self._worker_id = worker_id
-        self._held = held
+        self._claimed = claimed
         self._runners = runners
         self._settlement = settlement
         self._lock_length = options.lock_length
@@ -71,7 +71,7 @@ class Intake:
         self._outages = outages
         self._names = names
         self._random = random
-        self._pace = Pace()
+        self._throughput = Throughput()
         self._look = asyncio.Event()
         self._is_drained = False
         self._is_paused = False
@@ -127,7 +127,7 @@ class Intake:
             return 0
         ahead = self._ahead()
         self._runners.low_water = ahead // 2
-        beyond = self._runners.busy + len(self._held.ready) - self._runners.concurrency
+        beyond = self._runners.busy + len(self._claimed.ready) - self._runners.concurrency
         # Half is left when the next claim begins, so that it overlaps with running and settling.
         if beyond < 0 or (ahead and beyond <= ahead // 2):
             return ahead - beyond
@@ -136,13 +136,13 @@ class Intake:
     def _ahead(self) -> int:
         if self._prefetch is not None:
             return self._prefetch
-        self._pace.observe(monotonic(), self._runners.ended)
-        return self._pace.worth_holding
+        self._throughput.observe(monotonic(), self._runners.ended)
+        return self._throughput.worth_holding
 
     # ── one claim ────────────────────────────────────────────────────────────────────────────
 
     async def _claim(self) -> None:
-        await self._outages.endure(
+        await self._outages.keep_trying(
             _CLAIMING, self._fetch, is_over=lambda: self._is_stopped, errors=Exception
         )
 
@@ -160,7 +160,7 @@ class Intake:
         self._take(jobs, asked_at)
 
     def _take(self, jobs: list[Job], asked_at: float) -> None:
-        self._held.take(jobs, monotonic(), asked_at + self._lock_length.total_seconds())
+        self._claimed.take(jobs, monotonic(), asked_at + self._lock_length.total_seconds())
         if self._is_stopped or self._is_paused:
             self._runners.give_back()
         else:
@@ -173,33 +173,33 @@ class Intake:
 
     def _until_overdue(self) -> float:
         """Seconds until the oldest ready job has been held for too long."""
-        if not self._held.ready:
+        if not self._claimed.ready:
             return LONGEST_HOLD
-        return self._held.ready[0].claimed_at + LONGEST_HOLD - monotonic()
+        return self._claimed.ready[0].claimed_at + LONGEST_HOLD - monotonic()
 
     # ── waiting ──────────────────────────────────────────────────────────────────────────────
 
     async def _wait_for_room(self) -> None:
         self._look.clear()
-        if self._held.ready and self._prefetch is None:
+        if self._claimed.ready and self._prefetch is None:
             _ = await is_set_within(self._look, max(self._until_overdue(), 0))
         else:
             await self._look.wait()
 
     async def _sleep(self) -> None:
         if not self._runners.busy:
-            self._pace.rest()
+            self._throughput.rest()
         # Under a light load another hint comes at once, and then the question would be for nothing.
         if not await is_set_within(self._look, _QUIET):
             seconds = await self._until_next_look()
-            if self._held.ready:
+            if self._claimed.ready:
                 seconds = min(seconds, max(self._until_overdue(), 0))
             _ = await is_set_within(self._look, seconds)
         self._is_drained = False
 
     async def _until_next_look(self) -> float:
         poll = self._poll * (1 - _JITTER + 2 * _JITTER * self._random())
-        due = await self._outages.endure(
+        due = await self._outages.keep_trying(
             _ASKING,
             self._queue.until_next_due,
             is_over=lambda: self._is_stopped,

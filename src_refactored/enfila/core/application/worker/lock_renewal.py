@@ -13,7 +13,7 @@ from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.waiting import is_set_within
 from enfila.core.application.worker.interrupter import Interrupter
 from enfila.core.application.worker.outage import OutageWatch
-from enfila.core.application.worker.run import Cause, HeldRuns, Interruption, Run, Stage
+from enfila.core.application.worker.run import Cause, ClaimedRuns, Interruption, Run, Stage
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.domain.job.lock import Extension, Lock
 
@@ -35,7 +35,7 @@ class LockRenewal:
     def __init__(
         self,
         queue: AnySource,
-        held: HeldRuns,
+        claimed: ClaimedRuns,
         options: WorkerOptions,
         outages: OutageWatch,
         interrupter: Interrupter,
@@ -44,7 +44,7 @@ class LockRenewal:
     ) -> None:
         self._queue = queue
         self._outcomes = queue.outcomes
-        self._held = held
+        self._claimed = claimed
         self._length = options.lock_length
         self._interval = options.renewal_interval.total_seconds()
         self._outages = outages
@@ -59,7 +59,7 @@ class LockRenewal:
             while not self._stopped.is_set():
                 _ = await is_set_within(control, self._interval)
                 control.clear()
-                await self._outages.endure(
+                await self._outages.keep_trying(
                     _DURING, self._renew_all, is_over=self._stopped.is_set, errors=Exception
                 )
                 _ = await is_set_within(self._stopped, _SHORTEST_INTERVAL)
@@ -72,7 +72,7 @@ class LockRenewal:
             self._lapse(monotonic())
             # No lock is ever taken or extended for less than the usual length.
             next_end = min(
-                (run.lock_ends for run in self._held if _may_lapse(run)),
+                (run.lock_ends for run in self._claimed if _may_lapse(run)),
                 default=monotonic() + self._length.total_seconds(),
             )
             _ = await is_set_within(self._stopped, max(next_end - monotonic(), 0.001))
@@ -82,7 +82,7 @@ class LockRenewal:
         self._stopped.set()
 
     async def extend(self, run: Run, length: timedelta) -> bool:
-        """Extends one lock at its run's wish, never for less than the usual; whether it holds."""
+        """Extends one lock for its run, never for less than the usual; whether it holds."""
         lock, asked_at = run.job.lock, monotonic()
         if lock is None or run.is_lost or run.stage is not Stage.RUNNING:
             return False
@@ -106,7 +106,7 @@ class LockRenewal:
         usual_end = asked_at + self._length.total_seconds()
         usual: list[tuple[Run, Lock]] = []
         longer: list[tuple[Run, Lock]] = []
-        for run in self._held:
+        for run in self._claimed:
             if (lock := run.job.lock) is not None and not run.is_lost:
                 (usual if run.lock_ends <= usual_end else longer).append((run, lock))
         if usual:
@@ -128,12 +128,12 @@ class LockRenewal:
             if extension.cancel_requested:
                 reason = extension.cancel_reason or "cancelled by request"
                 self._interrupter.interrupt(run, Interruption(Cause.REQUESTED, reason))
-        elif run in self._held and run.stage is not Stage.ENDED:
+        elif run in self._claimed and run.stage is not Stage.ENDED:
             # An ended one may be written already, and then its lock is gone for a good reason.
             self.lose(run, Cause.LOCK_LOST)
 
     def _lapse(self, now: float) -> None:
-        for run in self._held:
+        for run in self._claimed:
             if run.lock_ends <= now and _may_lapse(run):
                 self.lose(run, Cause.LOCK_LAPSED)
 

@@ -34,7 +34,7 @@ class OutageWatch:
         self._woken = asyncio.Event()
         self._is_hurried = False
 
-    async def endure(
+    async def keep_trying(
         self,
         during: str,
         call: Callable[[], Awaitable[T]],

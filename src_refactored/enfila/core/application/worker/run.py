@@ -99,7 +99,7 @@ class Run:
         return self.interruption is not None and self.interruption.cause is Cause.LOCK_LOST
 
 
-class HeldRuns:
+class ClaimedRuns:
     """Everything a worker holds a lock for: ready, running, or waiting to be written.
 
     Attributes:
@@ -108,23 +108,23 @@ class HeldRuns:
 
     def __init__(self) -> None:
         self.ready: deque[Run] = deque()
-        self._held: set[Run] = set()
+        self._claimed: set[Run] = set()
 
     def take(self, jobs: Iterable[Job], claimed_at: float, lock_ends: float) -> None:
         """Adds what was claimed, behind what is ready."""
         runs = [Run(job, claimed_at, lock_ends) for job in jobs]
-        self._held.update(runs)
+        self._claimed.update(runs)
         self.ready.extend(runs)
 
     def let_go(self, run: Run) -> None:
         """Forgets a run whose outcome is written or refused."""
-        self._held.discard(run)
+        self._claimed.discard(run)
 
     def __contains__(self, run: Run) -> bool:
-        return run in self._held
+        return run in self._claimed
 
     def __iter__(self) -> Iterator[Run]:
-        return iter(tuple(self._held))
+        return iter(tuple(self._claimed))
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._claimed)

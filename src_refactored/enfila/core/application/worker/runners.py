@@ -12,7 +12,7 @@ from enfila.core.application.tasks import OwnedTasks
 from enfila.core.application.worker.execution import Execution
 from enfila.core.application.worker.interrupter import Interrupter
 from enfila.core.application.worker.outage import ErrorReport
-from enfila.core.application.worker.run import Cause, HeldRuns, Interruption, Run, Stage
+from enfila.core.application.worker.run import Cause, ClaimedRuns, Interruption, Run, Stage
 from enfila.core.application.worker.settlement import Settlement
 from enfila.core.domain.errors import HandlerError
 from enfila.core.domain.job.outcome import Outcome, Released
@@ -49,7 +49,7 @@ class Runners:
 
     def __init__(
         self,
-        held: HeldRuns,
+        claimed: ClaimedRuns,
         execution: Execution,
         settlement: Settlement,
         interrupter: Interrupter,
@@ -63,7 +63,7 @@ class Runners:
     ) -> None:
         self.ended = 0
         self.low_water = 0
-        self._held = held
+        self._claimed = claimed
         self._execution = execution
         self._settlement = settlement
         self._concurrency = concurrency
@@ -102,7 +102,7 @@ class Runners:
     def dispatch(self) -> None:
         """Starts runners for what is ready, as far as there are free slots."""
         # Runners that only let others have the loop will take the next jobs themselves.
-        unserved = len(self._held.ready) - self._yielding
+        unserved = len(self._claimed.ready) - self._yielding
         free = self._concurrency - len(self._slots)
         growth = len(self._slots) - self._yielding if self._slots else 1
         for _ in range(min(free, unserved, growth)):
@@ -119,14 +119,14 @@ class Runners:
 
     def interrupt_all(self, interruption: Interruption) -> None:
         """Stops everything that runs."""
-        for run in self._held:
+        for run in self._claimed:
             if run.stage is Stage.RUNNING:
                 self._interrupter.interrupt(run, interruption)
 
     def give_back(self) -> None:
         """Releases what is ready, so that other workers can run it."""
-        while self._held.ready:
-            run = self._held.ready.popleft()
+        while self._claimed.ready:
+            run = self._claimed.ready.popleft()
             self._settlement.hand_over(run, Released(has_run=False))
 
     def runs_in(self, task: asyncio.Task[object] | None) -> bool:
@@ -182,7 +182,7 @@ class Runners:
         if self._is_alive():
             self.dispatch()
             # The last ready ones may just have got a slot of their own, and nothing need end soon.
-            if len(self._held.ready) <= self.low_water:
+            if len(self._claimed.ready) <= self.low_water:
                 self._when_low()
 
     async def _let_others_run(self) -> None:
@@ -193,7 +193,7 @@ class Runners:
             self._yielding -= 1
 
     def _next(self) -> Run | None:
-        ready = self._held.ready
+        ready = self._claimed.ready
         while ready and len(self._slots) <= self._concurrency and not self._settlement.is_full:
             run = ready[0]
             if self._may_start(run):
@@ -242,7 +242,7 @@ class Runners:
             run.overdue.cancel()
         self.ended += 1
         self._settlement.hand_over(run, outcome)
-        if len(self._held.ready) <= self.low_water:
+        if len(self._claimed.ready) <= self.low_water:
             self._when_low()
 
     def _end(self, run: Run) -> None:
@@ -262,7 +262,7 @@ class Runners:
 
     def _give_up(self, run: Run) -> None:
         if run.stage is Stage.READY:
-            self._held.ready.remove(run)
+            self._claimed.ready.remove(run)
             self._end(run)
         elif run.thread is None:
             self._report_stubborn(run)

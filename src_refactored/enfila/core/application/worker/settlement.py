@@ -10,7 +10,7 @@ from typing import Final
 from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.waiting import is_set_within
 from enfila.core.application.worker.outage import OutageWatch
-from enfila.core.application.worker.run import HeldRuns, Run, Stage
+from enfila.core.application.worker.run import ClaimedRuns, Run, Stage
 from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
@@ -41,7 +41,7 @@ class Settlement:
     def __init__(
         self,
         queue: AnySource,
-        held: HeldRuns,
+        claimed: ClaimedRuns,
         outages: OutageWatch,
         *,
         limit: int,
@@ -50,7 +50,7 @@ class Settlement:
     ) -> None:
         self.limit = limit
         self._outcomes = queue.outcomes
-        self._held = held
+        self._claimed = claimed
         self._outages = outages
         self._on_written = on_written
         self._on_room = on_room
@@ -75,7 +75,7 @@ class Settlement:
         """Takes the outcome of a run; None drops the run, because it is nobody's any more."""
         run.stage = Stage.ENDED
         if outcome is None:
-            self._held.let_go(run)
+            self._claimed.let_go(run)
             return
         run.outcome = outcome
         self._unsettled += 1
@@ -85,7 +85,7 @@ class Settlement:
 
     def progress_stored(self, run: Run) -> None:
         """Notes that the last word of a run is stored, which its outcome may have waited for."""
-        if run.stage is Stage.ENDED and run.outcome is not None and run in self._held:
+        if run.stage is Stage.ENDED and run.outcome is not None and run in self._claimed:
             self._enqueue(run)
 
     async def run(self) -> None:
@@ -149,7 +149,9 @@ class Settlement:
                 is_uncertain = is_uncertain or error.uncertain
                 raise
 
-        answers = await self._outages.endure(_DURING, settle, is_over=lambda: self.has_given_up)
+        answers = await self._outages.keep_trying(
+            _DURING, settle, is_over=lambda: self.has_given_up
+        )
         if answers is not None and is_uncertain:
             return [
                 await self._as_written_before(run) if answer is None else answer
@@ -159,7 +161,7 @@ class Settlement:
 
     async def _as_written_before(self, run: Run) -> Job | None:
         """The job, if an earlier try whose answer was lost did write this outcome."""
-        job = await self._outages.endure(
+        job = await self._outages.keep_trying(
             _DURING, lambda: self._outcomes.find(run.job.id), is_over=lambda: self.has_given_up
         )
         if job is None or run.outcome is None:
@@ -169,7 +171,7 @@ class Settlement:
     def _written(self, group: Sequence[Run], answers: Sequence[Job | None]) -> None:
         was_full = self.is_full
         for run in group:
-            self._held.let_go(run)
+            self._claimed.let_go(run)
         self._unsettled -= len(group)
         if not self._unsettled:
             self._all_written.set()

@@ -16,10 +16,10 @@ from enfila.core.application.ports.clock import Clock
 from enfila.core.application.queue.job_source import JobSource
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.tasks import OwnedTasks
-from enfila.core.application.worker.parts import WorkerParts
 from enfila.core.application.worker.processor import Processor, ProcessorLike
 from enfila.core.application.worker.shutdown import SIGNALS
-from enfila.core.application.worker.voice import WorkerVoice
+from enfila.core.application.worker.worker_components import WorkerComponents
+from enfila.core.application.worker.worker_events import WorkerEvents
 from enfila.core.application.worker.worker_options import WorkerOptions, check_concurrency
 from enfila.core.domain.duration import ZERO, Duration, duration
 from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning
@@ -83,14 +83,14 @@ class WorkerService(Emitter, Generic[P, R]):
         self.id: Final[WorkerId] = new_worker_id()
         self.queue: Final = queue
         self.options: Final = options or WorkerOptions()
-        self._voice = WorkerVoice(self, queue.name, self.id, clock or SystemClock())
-        self._parts = WorkerParts(
+        self._own_events = WorkerEvents(self, queue.name, self.id, clock or SystemClock())
+        self._parts = WorkerComponents(
             queue,
             self,
             Processor(processor, queue),
             self.options,
             worker_id=self.id,
-            voice=self._voice,
+            events=self._own_events,
             random=random,
             on_fault=self._on_fault,
         )
@@ -150,11 +150,11 @@ class WorkerService(Emitter, Generic[P, R]):
             self.queue.start_maintenance(self.options.maintenance)
         self._enter(_Mode.RUNNING)
         self._stop_hearing = [
-            self.report_errors_to(self._voice.error),
-            self.queue.report_errors_to(self._voice.error),
+            self.report_errors_to(self._own_events.error),
+            self.queue.report_errors_to(self._own_events.error),
         ]
         self._parts.start()
-        self._voice.ready()
+        self._own_events.ready()
 
     async def run(self) -> None:
         """Takes and runs jobs until `close`, or until SIGTERM or Ctrl-C (see `WorkerOptions`).
@@ -236,7 +236,7 @@ class WorkerService(Emitter, Generic[P, R]):
             if self._grace is not None:
                 self._grace.cancel()
             self._enter(_Mode.CLOSED)
-            self._voice.closed()
+            self._own_events.closed()
             await self.wait_for_listeners()
             for stop in self._stop_hearing:
                 stop()
@@ -247,7 +247,7 @@ class WorkerService(Emitter, Generic[P, R]):
         self._begin_to_close(cast("timedelta", self.options.grace) if is_first else ZERO)
 
     def _on_fault(self, error: BaseException) -> None:
-        self._voice.error(error, "running the worker")
+        self._own_events.error(error, "running the worker")
         self._fault = self._fault or error
         self._begin_to_close(cast("timedelta", self.options.grace))
 

@@ -16,7 +16,7 @@ from enfila.core.domain.json_document import NULL, Json, JsonDocument
 
 @dataclass(slots=True)
 class JobSnapshot:
-    """The data of one unit of work; `Job` adds the rules of its life. Instants are aware UTC.
+    """The data of one unit of work; `Job` adds the rules of its life. DatabaseClock are aware UTC.
 
     Attributes:
         attempt: the number of the current or last attempt; 0 before the first.
@@ -90,6 +90,11 @@ class JobSnapshot:
                 return self.record_of_run(AttemptOutcome.COMPLETED)
             case _:
                 return None
+
+    @property
+    def may_have_dependents(self) -> bool:
+        """Whether others may wait for its end: jobs of its deduplication key or its schedule."""
+        return self.options.deduplication is not None or self.schedule_id is not None
 
     @property
     def has_attempts_left(self) -> bool:

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.cron_days import LAST, CronDays
+from enfila.core.domain.schedule.cron_description import cron_in_words
 from enfila.core.domain.schedule.cron_fields import FIELDS, WEEKDAY, CronFields
-from enfila.core.domain.schedule.cron_words import cron_in_words
 from enfila.core.domain.schedule.wall_time import next_instant
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.instants import instant as checked_instant
-from enfila.core.domain.schedule.shifts import LAST_YEAR
+from enfila.core.domain.schedule.offset_changes import LAST_YEAR
 
 SHORTEST: Final = timedelta(seconds=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from enfila.core.domain.schedule.definition import ScheduleDefinition
 from enfila.core.domain.schedule.due import times_between
 from enfila.core.domain.schedule.instants import MICROSECOND, instant
 from enfila.core.domain.schedule.interval import AfterCompletion
-from enfila.core.domain.schedule.shifts import Shift, shift_around
+from enfila.core.domain.schedule.offset_changes import Shift, shift_around
 from enfila.core.domain.schedule.times_of_day import TimesOfDay
 from enfila.core.domain.schedule.trigger import Trigger
 

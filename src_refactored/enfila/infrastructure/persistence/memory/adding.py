@@ -8,8 +8,8 @@ from datetime import datetime
 from enfila.core.domain.job.addition import Added
 from enfila.core.domain.job.deduplication import Decision, Deduplication, KeyHolder
 from enfila.core.domain.job.job import Job
+from enfila.infrastructure.persistence.memory.data import Store
 from enfila.infrastructure.persistence.memory.job_table import copied
-from enfila.infrastructure.persistence.memory.store import Store
 
 
 def add_job(store: Store, job: Job, now: datetime) -> Added:

@@ -22,10 +22,10 @@ from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import FINAL, INITIAL, JobState
 from enfila.core.domain.job.transition import Amendment, Transition
 from enfila.infrastructure.persistence.memory.adding import add_job
+from enfila.infrastructure.persistence.memory.data import Store
 from enfila.infrastructure.persistence.memory.effects.dependencies import release, without_ended
 from enfila.infrastructure.persistence.memory.effects.effects import store_effects
 from enfila.infrastructure.persistence.memory.job_table import copied
-from enfila.infrastructure.persistence.memory.store import Store
 
 
 class InMemoryJobs(IJobRepository):

@@ -10,9 +10,9 @@ from enfila.core.application.ports.schedule_run_repository import EndedRuns, ISc
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.schedule.run import NewRun, Origin, RunId, ScheduleRun
 from enfila.infrastructure.persistence.memory.adding import add_job
+from enfila.infrastructure.persistence.memory.data import KeptRun, Store
 from enfila.infrastructure.persistence.memory.effects.dependencies import without_ended
 from enfila.infrastructure.persistence.memory.job_table import copied
-from enfila.infrastructure.persistence.memory.store import KeptRun, Store
 
 
 class InMemoryScheduleRuns(IScheduleRunRepository):

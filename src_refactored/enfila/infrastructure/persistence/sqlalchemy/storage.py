@@ -9,7 +9,7 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import engine_url, shown
 from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
@@ -78,7 +78,7 @@ class SqlAlchemyStorage(Storage):
         schema = schema if dialect.has_schemas else None
         self._installation = f"{schema or ''}.{table_prefix}"
         tables = build_tables(schema, table_prefix)
-        instants = Instants(clock, has_server=dialect.has_clock)
+        instants = DatabaseClock(clock, has_server=dialect.has_clock)
         self._database = dialect.make_database(
             self._url, pool_size=pool_size, synchronous=synchronous
         )
@@ -129,9 +129,7 @@ class SqlAlchemyStorage(Storage):
         """See `Storage.tidy`."""
         await self.access.write(self._effects.counters.fold)
         await self.access.write(
-            lambda connection: self._free_keys.drop(
-                connection, self.access.instants.read(connection)
-            )
+            lambda connection: self._free_keys.drop(connection, self.access.clock.read(connection))
         )
 
     def make_wake_up(self, *, notify: bool) -> WakeUp:

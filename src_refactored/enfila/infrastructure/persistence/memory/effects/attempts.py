@@ -7,7 +7,7 @@ from datetime import datetime
 
 from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.job import Job
-from enfila.infrastructure.persistence.memory.store import Store
+from enfila.infrastructure.persistence.memory.data import Store
 
 
 def add_attempt(store: Store, job: Job, attempt: Attempt, now: datetime) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from enfila.core.domain.job.dependency import released, with_pending_only
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.infrastructure.persistence.memory.store import Store
+from enfila.infrastructure.persistence.memory.data import Store
 
 
 def without_ended(store: Store, jobs: Iterable[Job], now: datetime) -> list[Job]:

@@ -1,1 +1,1 @@
-"""How statements are run: connections, transactions, instants, errors."""
+"""How statements are run: connections, transactions, clock, errors."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database, Work
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import StatementCall
 
 T = TypeVar("T")
@@ -19,14 +19,14 @@ class Access:
         open_storage: opens it, if it is not open.
 
     Attributes:
-        instants: the clock that rows are written with.
+        clock: the clock that rows are written with.
         is_open: set by the storage.
     """
 
     def __init__(
-        self, database: Database, instants: Instants, open_storage: Callable[[], Awaitable[None]]
+        self, database: Database, clock: DatabaseClock, open_storage: Callable[[], Awaitable[None]]
     ) -> None:
-        self.instants = instants
+        self.clock = clock
         self.is_open = False
         self._database = database
         self._open_storage = open_storage

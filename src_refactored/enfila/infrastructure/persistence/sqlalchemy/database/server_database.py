@@ -25,7 +25,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import 
     translated,
 )
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import StatementCall
-from enfila.infrastructure.persistence.sqlalchemy.database.urls import check_words, shown
+from enfila.infrastructure.persistence.sqlalchemy.database.urls import check_options, shown
 
 T = TypeVar("T")
 
@@ -51,11 +51,11 @@ class ServerDatabase(Database):
     def __init__(self, url: URL, *, pool_size: int) -> None:
         if isinstance(pool_size, bool) or not isinstance(pool_size, int) or pool_size < 1:
             raise InvalidRequest("pool_size", pool_size, "give a whole number of 1 or more")
-        check_words(url)
+        check_options(url)
         self._url = url
         self._target = shown(url)
         self._pool_size = pool_size
-        self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
+        self._pools: dict[asyncio.AbstractEventLoop, _LoopPool] = {}
         self._lock = threading.Lock()
         self._is_closed = False
         # Whatever is wrong with the URL shall be said now, not at first use.
@@ -63,23 +63,23 @@ class ServerDatabase(Database):
 
     async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""
-        home = await self._home()
-        return await home.tasks.run(self._retrying(home.in_transaction, work), name="enfila write")
+        pool = await self._pool_here()
+        return await pool.tasks.run(self._retrying(pool.in_transaction, work), name="enfila write")
 
     async def execute(self, call: StatementCall[T]) -> T:
         """See `Database.execute`."""
-        home = await self._home()
+        pool = await self._pool_here()
         if self._url.get_driver_name() == "asyncpg":
-            executing = self._retrying(home.past_sqlalchemy, call)
+            executing = self._retrying(pool.on_driver, call)
         else:
-            executing = self._retrying(home.in_autocommit, call.on)
-        return await home.tasks.run(executing, name="enfila execute")
+            executing = self._retrying(pool.in_autocommit, call.on)
+        return await pool.tasks.run(executing, name="enfila execute")
 
     async def read(self, work: Work[T]) -> T:
         """See `Database.read`."""
-        home = await self._home()
-        return await home.tasks.run(
-            self._retrying(home.in_autocommit, work, is_write=False), name="enfila read"
+        pool = await self._pool_here()
+        return await pool.tasks.run(
+            self._retrying(pool.in_autocommit, work, is_write=False), name="enfila read"
         )
 
     async def close(self) -> None:
@@ -87,28 +87,28 @@ class ServerDatabase(Database):
         self._is_closed = True
         here = asyncio.get_running_loop()
         with self._lock:
-            homes, self._homes = self._homes, {}
-        for loop, home in homes.items():
+            pools, self._pools = self._pools, {}
+        for loop, pool in pools.items():
             if loop is here:
-                await home.close()
+                await pool.close()
             elif loop.is_running():
-                closing = asyncio.run_coroutine_threadsafe(home.close(), loop)
+                closing = asyncio.run_coroutine_threadsafe(pool.close(), loop)
                 await asyncio.wrap_future(closing)
 
-    async def _home(self) -> _Home:
+    async def _pool_here(self) -> _LoopPool:
         """What belongs to the running event loop."""
         if self._is_closed:
             raise AlreadyClosed(f"the repository on {self._target}")
         loop = asyncio.get_running_loop()
-        home = self._homes.get(loop)
-        if home is None:
+        pool = self._pools.get(loop)
+        if pool is None:
             with self._lock:
-                for ended in [other for other in self._homes if other.is_closed()]:
-                    del self._homes[ended]
+                for ended in [other for other in self._pools if other.is_closed()]:
+                    del self._pools[ended]
                 engine, self._first_engine = self._first_engine or self._make_engine(), None
-                home = self._homes[loop] = _Home(engine, pool_size=self._pool_size)
-            await home.settle()
-        return home
+                pool = self._pools[loop] = _LoopPool(engine, pool_size=self._pool_size)
+            await pool.tie_to_loop()
+        return pool
 
     def _make_engine(self) -> sa.Engine:
         engine = sa.create_engine(
@@ -128,7 +128,7 @@ class ServerDatabase(Database):
 
     async def _retrying(self, attempt: Any, work: Any, *, is_write: bool = True) -> Any:
         for tries_left in range(_MOST_TRIES - 1, -1, -1):
-            progress = _Progress()
+            progress = _AttemptProgress()
             try:
                 result = await attempt(work, progress)
             except Exception as error:
@@ -147,7 +147,7 @@ class ServerDatabase(Database):
         raise AssertionError("the last try returns or raises")
 
 
-class _Home:
+class _LoopPool:
     """The pool of one event loop, and the tasks that use it.
 
     For single statements a connection or two are kept beside the pool: to check one out and in
@@ -163,7 +163,7 @@ class _Home:
         self._life = self._until_the_loop_ends()
         self.tasks = OwnedTasks()
 
-    async def settle(self) -> None:
+    async def tie_to_loop(self) -> None:
         """Ties the pool to the running loop: it is closed before the loop is."""
         await anext(self._life)
 
@@ -173,7 +173,7 @@ class _Home:
         await self._dispose()
         await self._life.aclose()
 
-    async def in_autocommit(self, work: Work[T], progress: _Progress) -> T:
+    async def in_autocommit(self, work: Work[T], progress: _AttemptProgress) -> T:
         def attempt() -> T:
             connection = self._take()
             try:
@@ -189,9 +189,9 @@ class _Home:
 
         return await greenlet_spawn(attempt)
 
-    async def past_sqlalchemy(self, call: StatementCall[T], progress: _Progress) -> T:
+    async def on_driver(self, call: StatementCall[T], progress: _AttemptProgress) -> T:
         """Executes it on asyncpg's own connection: a third of the time of a small statement."""
-        await self._hear_farewells()
+        await self._notice_closed_connections()
         connection = self._take_fresh()
         if connection is None:
             connection = await greenlet_spawn(self._take)
@@ -211,7 +211,7 @@ class _Home:
             await greenlet_spawn(connection.close)
         return answer
 
-    async def in_transaction(self, work: Work[T], progress: _Progress) -> T:
+    async def in_transaction(self, work: Work[T], progress: _AttemptProgress) -> T:
         def attempt() -> T:
             try:
                 with self._transactional.connect() as connection:
@@ -234,7 +234,7 @@ class _Home:
 
     # ── kept connections ─────────────────────────────────────────────────────────────────────
 
-    async def _hear_farewells(self) -> None:
+    async def _notice_closed_connections(self) -> None:
         """Has the loop read what came in while nothing was asked, if that is any time.
 
         A server that has closed the connection has said so; whoever sends a statement before that
@@ -314,7 +314,7 @@ def _is_alive(connection: sa.Connection) -> bool:
         return False
 
 
-class _Progress:
+class _AttemptProgress:
     """How far an attempt came before it failed."""
 
     may_be_committed = False

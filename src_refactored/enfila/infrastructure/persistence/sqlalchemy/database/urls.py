@@ -38,7 +38,7 @@ _ALLOWED: Final = (
 )
 _SECRETS: Final = ("password", "sslpassword")
 # What SQLAlchemy takes from the URL for itself before it calls asyncpg.
-_WORDS_OF_THE_DIALECT: Final = frozenset({"prepared_statement_cache_size"})
+_OPTIONS_OF_THE_DIALECT: Final = frozenset({"prepared_statement_cache_size"})
 
 
 def engine_url(text: str) -> URL:
@@ -60,12 +60,12 @@ def engine_url(text: str) -> URL:
     for driver in candidates:
         if find_spec(driver.module) and find_spec("greenlet"):
             chosen = url.set(drivername=driver.drivername)
-            return _in_words_of_asyncpg(chosen) if driver is _ASYNCPG else chosen
+            return _with_asyncpg_options(chosen) if driver is _ASYNCPG else chosen
     wanted = candidates[0]
     raise DriverMissing(url.drivername, wanted.package, wanted.extra)
 
 
-def _in_words_of_asyncpg(url: URL) -> URL:
+def _with_asyncpg_options(url: URL) -> URL:
     """The URL with what providers write for libpq (`?sslmode=require`) as asyncpg calls it."""
     mode = url.query.get("sslmode")
     if mode is None:
@@ -73,7 +73,7 @@ def _in_words_of_asyncpg(url: URL) -> URL:
     return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
 
 
-def check_words(url: URL) -> None:
+def check_options(url: URL) -> None:
     """Refuses what asyncpg does not know in `?…`; psycopg says so itself when it connects.
 
     Raises:
@@ -83,7 +83,7 @@ def check_words(url: URL) -> None:
         return
     import asyncpg  # noqa: PLC0415 - only where it is installed
 
-    known = _WORDS_OF_THE_DIALECT | set(inspect.signature(asyncpg.connect).parameters)
+    known = _OPTIONS_OF_THE_DIALECT | set(inspect.signature(asyncpg.connect).parameters)
     if unknown := sorted(set(url.query) - known):
         raise InvalidRequest(
             "url", ", ".join(unknown), "asyncpg has no such option; leave it out of the URL"

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
@@ -39,7 +39,7 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    def make_job_writes(self, tables: Tables, instants: Instants, effects: Effects) -> JobWrites:
+    def make_job_writes(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> JobWrites:
         """The hot statements about jobs."""
 
     @abstractmethod

@@ -14,7 +14,7 @@ from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
 from enfila.core.domain.job.effect import Effect
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.transition import Transition
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant, JobIdColumn
 from enfila.infrastructure.persistence.sqlalchemy.effects.effect import SqlMoveEffect
 from enfila.infrastructure.persistence.sqlalchemy.tables.row_shape import Column, RowShape
@@ -66,13 +66,13 @@ class Attempts(SqlMoveEffect):
             for name, value in _SHAPE.values(effect).items()
         }
 
-    def of_moves(self, moved: sa.CTE, instants: Instants) -> sa.CTE:
+    def of_moves(self, moved: sa.CTE, clock: DatabaseClock) -> sa.CTE:
         """See `SqlMoveEffect.of_moves`."""
         written: dict[str, Any] = {"job_id": moved.c.id}
         for column in _SHAPE.columns:
             written[column.name] = moved.c[f"{_PREFIX}{column.name}"]
         # A run that ends with the move ends at the instant of the move.
-        written["finished_at"] = sa.func.coalesce(written["finished_at"], instants.expression)
+        written["finished_at"] = sa.func.coalesce(written["finished_at"], clock.expression)
         ended = sa.select(*written.values()).where(written["outcome"].is_not(None))
         return sa.insert(self.table).from_select(list(written), ended).cte("recorded")
 

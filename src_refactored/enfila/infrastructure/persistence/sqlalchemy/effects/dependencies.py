@@ -14,7 +14,7 @@ from enfila.core.domain.job.dependency import dependencies_of, with_pending_only
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.types import JobIdColumn
 from enfila.infrastructure.persistence.sqlalchemy.tables.jobs import job_columns, job_of
 from enfila.infrastructure.persistence.sqlalchemy.tables.states import (
@@ -139,14 +139,14 @@ class Dependencies:
             connection.execute(sa.delete(pending).where(pending.c.depends_on.in_(some)))
 
     def released_set(
-        self, instants: Instants, ended: sa.ColumnElement[Any]
+        self, clock: DatabaseClock, ended: sa.ColumnElement[Any]
     ) -> tuple[sa.CTE, sa.CTE]:
         """Meets dependencies in one statement: `Job.unblock` where none is left.
 
         Two jobs that end at once count down one after the other, on the row of their dependent.
 
         Args:
-            instants: the clock.
+            clock: the clock.
             ended: the ids of jobs that have ended or are gone, as an array.
 
         Returns:
@@ -178,7 +178,7 @@ class Dependencies:
                 pending_dependencies=left,
                 state=sa.case(
                     (left > sa.literal_column("0"), BLOCKED),
-                    (jobs.c.run_at > instants.expression, DELAYED),
+                    (jobs.c.run_at > clock.expression, DELAYED),
                     else_=WAITING,
                 ),
             )

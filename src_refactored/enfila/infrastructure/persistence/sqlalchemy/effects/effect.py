@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from enfila.core.domain.job.effect import Effect
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.transition import Transition
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class SqlMoveEffect(ABC):
         """The values of `columns`, as JSON has them."""
 
     @abstractmethod
-    def of_moves(self, moved: sa.CTE, instants: Instants) -> sa.CTE:
+    def of_moves(self, moved: sa.CTE, clock: DatabaseClock) -> sa.CTE:
         """The part of the statement that stores the effects of moves that were applied.
 
         `moved` has the columns of the record, and the `queue` of the job.

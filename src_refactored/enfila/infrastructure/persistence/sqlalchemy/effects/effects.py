@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from enfila.core.domain.job.effect import Effect
 from enfila.core.domain.job.transition import Transition
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.effects.attempts import Attempts
 from enfila.infrastructure.persistence.sqlalchemy.effects.counters import Counters
 from enfila.infrastructure.persistence.sqlalchemy.effects.dependencies import Dependencies
@@ -63,10 +63,10 @@ class Effects:
         }
 
     def of_moves(
-        self, kinds: Iterable[type[Effect]], moved: sa.CTE, instants: Instants
+        self, kinds: Iterable[type[Effect]], moved: sa.CTE, clock: DatabaseClock
     ) -> list[sa.CTE]:
         """The parts of a statement that store the effects of these kinds."""
-        return [each.of_moves(moved, instants) for each in self._in_order(kinds)]
+        return [each.of_moves(moved, clock) for each in self._in_order(kinds)]
 
     # ── row by row ───────────────────────────────────────────────────────────────────────────
 

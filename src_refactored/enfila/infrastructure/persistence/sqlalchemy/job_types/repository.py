@@ -24,7 +24,7 @@ class SqlAlchemyJobTypes(IJobTypeRepository):
         if types:
             await self._access.write(
                 lambda connection: self._statements.declare(
-                    connection, types, self._access.instants.read(connection)
+                    connection, types, self._access.clock.read(connection)
                 )
             )
 

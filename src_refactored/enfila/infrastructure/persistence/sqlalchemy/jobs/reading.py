@@ -12,7 +12,7 @@ from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.tables.jobs import job_columns, job_of
 from enfila.infrastructure.persistence.sqlalchemy.tables.states import ACTIVE, DELAYED
@@ -25,11 +25,11 @@ _IDS_AT_ONCE = 1_000
 class Reading:
     """The questions of `IJobReader` as functions of a connection."""
 
-    def __init__(self, tables: Tables, instants: Instants, effects: Effects) -> None:
+    def __init__(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> None:
         self._tables = tables
         self._attempts = effects.attempts
         self._dependencies = effects.dependencies
-        self._instants = instants
+        self._clock = clock
 
     def get(self, connection: sa.Connection, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
         """See `IJobReader.get`."""
@@ -69,7 +69,7 @@ class Reading:
     ) -> list[Job]:
         """See `IJobReader.overdue`."""
         jobs = self._tables.jobs
-        now = self._instants.expression
+        now = self._clock.expression
         late: list[sa.ColumnElement[bool]]
         since: sa.ColumnElement[Any]
         match kind:
@@ -93,7 +93,7 @@ class Reading:
             .where(jobs.c.queue == queue, *late)
             .order_by(since, jobs.c.position)
             .limit(limit),
-            self._instants.parameters(),
+            self._clock.parameters(),
         )
         return self._dependencies.completed(connection, [job_of(row) for row in rows])
 

@@ -12,7 +12,7 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import FINAL, JobState
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.tables.states import ACTIVE, literal
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
@@ -21,10 +21,10 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 class Removing:
     """Selects the jobs that shall go; `JobWrites.remove_on` removes them and keeps the counters."""
 
-    def __init__(self, tables: Tables, instants: Instants, writes: JobWrites) -> None:
+    def __init__(self, tables: Tables, clock: DatabaseClock, writes: JobWrites) -> None:
         self._tables = tables
         self._jobs = tables.jobs
-        self._instants = instants
+        self._clock = clock
         self._writes = writes
 
     def remove(self, connection: sa.Connection, read: Sequence[Job]) -> list[bool]:
@@ -68,7 +68,7 @@ class Removing:
         jobs = self._jobs
         removed = 0
         rules: list[sa.Select[tuple[JobId]]] = [
-            self._select(jobs.c.queue == queue, jobs.c.remove_at <= self._instants.read(connection))
+            self._select(jobs.c.queue == queue, jobs.c.remove_at <= self._clock.read(connection))
         ]
         rules += self._rationed_by_themselves(connection, queue)
         for state in FINAL:
@@ -155,4 +155,4 @@ class Removing:
         return chosen
 
     def _ago(self, connection: sa.Connection, length: timedelta) -> datetime:
-        return self._instants.read(connection) - length
+        return self._clock.read(connection) - length

@@ -163,7 +163,7 @@ class SqlAlchemyJobs(IJobRepository):
         """See `IJobRepository.amend`."""
 
         def amend(connection: sa.Connection) -> datetime | None:
-            now = self._access.instants.read(connection)
+            now = self._access.clock.read(connection)
             return now if self._statements.amending.amend(connection, amendment, now) else None
 
         return await self._access.write(amend)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from enfila.core.domain.job.addition import Added
 from enfila.core.domain.job.job import Job
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.jobs.amending import Amending
@@ -32,20 +32,20 @@ class JobStatements:
     def __init__(
         self,
         tables: Tables,
-        instants: Instants,
+        clock: DatabaseClock,
         effects: Effects,
         writes: JobWrites,
         insert: UpsertingInsert,
     ) -> None:
-        self._instants = instants
+        self._clock = clock
         self._dependencies = effects.dependencies
         self._queues = tables.queues
         self._insert = insert
         self._known_queues: set[str] = set()
         self.writes = writes
-        self.reading = Reading(tables, instants, effects)
+        self.reading = Reading(tables, clock, effects)
         self.amending = Amending(tables)
-        self.removing = Removing(tables, instants, writes)
+        self.removing = Removing(tables, clock, writes)
         self.logs = JobLogs(tables)
         self._deduplicating = Deduplicating(
             tables, self.amending, self._dependencies, self._add_plainly, insert
@@ -57,7 +57,7 @@ class JobStatements:
             return []
         if are_plain(jobs):
             return [Added(job) for job in self.writes.add_on(connection, jobs)]
-        now = self._instants.read(connection)
+        now = self._clock.read(connection)
         ready = self._dependencies.checked(connection, jobs, now)
         if any(job.options.deduplication is not None for job in ready):
             return self._deduplicating.add(connection, ready, now)

@@ -23,7 +23,7 @@ class SqlAlchemyQueues(IQueueRepository):
         self, access: Access, tables: Tables, counters: Counters, insert: UpsertingInsert
     ) -> None:
         self._access = access
-        self._statements = QueueStatements(tables, access.instants, counters, insert)
+        self._statements = QueueStatements(tables, access.clock, counters, insert)
 
     async def names(self) -> Sequence[str]:
         """See `IQueueRepository.names`."""
@@ -46,7 +46,7 @@ class SqlAlchemyQueues(IQueueRepository):
 
         def set_paused(connection: sa.Connection) -> bool:
             if paused:
-                now = self._access.instants.read(connection)
+                now = self._access.clock.read(connection)
                 return self._statements.pause(connection, queue, now)
             return self._statements.resume(connection, queue)
 

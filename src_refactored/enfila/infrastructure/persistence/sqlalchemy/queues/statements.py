@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from enfila.core.domain.duration import ZERO
 from enfila.core.domain.queue import QueueCounts
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.effects.counters import Counters
 from enfila.infrastructure.persistence.sqlalchemy.tables.states import DELAYED
@@ -20,10 +20,10 @@ class QueueStatements:
     """What must hold for each stands in `IQueueRepository`."""
 
     def __init__(
-        self, tables: Tables, instants: Instants, counters: Counters, insert: UpsertingInsert
+        self, tables: Tables, clock: DatabaseClock, counters: Counters, insert: UpsertingInsert
     ) -> None:
         self._tables = tables
-        self._instants = instants
+        self._clock = clock
         self._queues = tables.queues
         self._counters = counters
         self._insert = insert
@@ -76,11 +76,11 @@ class QueueStatements:
         """See `IQueueRepository.until_next_due`."""
         jobs = self._tables.jobs
         row = connection.execute(
-            sa.select(jobs.c.run_at, self._instants.expression)
+            sa.select(jobs.c.run_at, self._clock.expression)
             .where(jobs.c.queue == queue, jobs.c.state == DELAYED)
             .order_by(jobs.c.run_at)
             .limit(1),
-            self._instants.parameters(),
+            self._clock.parameters(),
         ).one_or_none()
         return None if row is None else max(ZERO, row[0] - row[1])
 

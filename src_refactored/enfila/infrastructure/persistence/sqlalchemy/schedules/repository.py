@@ -41,7 +41,7 @@ class SqlAlchemySchedules(IScheduleRepository):
 
     async def current_instant(self) -> datetime:
         """See `IScheduleRepository.current_instant`."""
-        return await self._access.read(self._access.instants.read)
+        return await self._access.read(self._access.clock.read)
 
     async def insert(self, schedule: Schedule) -> None:
         """See `IScheduleRepository.insert`."""
@@ -70,7 +70,7 @@ class SqlAlchemySchedules(IScheduleRepository):
             found = self._statements.held(connection, [slug]).get(slug)
             if found is None:
                 return None
-            changed = decide(found, self._access.instants.read(connection))
+            changed = decide(found, self._access.clock.read(connection))
             self._statements.write(connection, [changed])
             return changed
 
@@ -88,7 +88,7 @@ class SqlAlchemySchedules(IScheduleRepository):
         """See `IScheduleRepository.due`."""
         return await self._access.read(
             lambda connection: self._statements.due(
-                connection, limit, self._access.instants.read(connection)
+                connection, limit, self._access.clock.read(connection)
             )
         )
 
@@ -109,5 +109,5 @@ class SqlAlchemySchedules(IScheduleRepository):
             connection, [held[step.advance.slug].after(step.advance) for step in applied]
         )
         runs = [(step.advance.slug, run) for step in applied for run in step.runs]
-        _ = self._runs.add_on(connection, runs, self._access.instants.read(connection))
+        _ = self._runs.add_on(connection, runs, self._access.clock.read(connection))
         return [step.advance.slug in held for step in steps]

@@ -45,7 +45,7 @@ class SqlAlchemyScheduleRuns(IScheduleRunRepository):
         def add(connection: sa.Connection) -> list[bool] | None:
             if slug not in self._schedules.held(connection, [slug]):
                 return None
-            now = self._access.instants.read(connection)
+            now = self._access.clock.read(connection)
             return self._statements.add(connection, [(slug, run) for run in runs], now)
 
         await self.register(runs)
@@ -79,7 +79,7 @@ class SqlAlchemyScheduleRuns(IScheduleRunRepository):
         return await self._access.write(lambda connection: self._record(connection, runs))
 
     def _record(self, connection: sa.Connection, runs: Sequence[ScheduleRun]) -> set[RunId]:
-        now = self._access.instants.read(connection)
+        now = self._access.clock.read(connection)
         outcomes = {run.id: outcome for run in runs if (outcome := run.outcome(now)) is not None}
         held = self._schedules.held(connection, [run.slug for run in runs])
         closed = self._statements.close(connection, sorted(outcomes), now)
@@ -109,7 +109,7 @@ class SqlAlchemyScheduleRuns(IScheduleRunRepository):
         """See `IScheduleRunRepository.forget`."""
 
         def forget(connection: sa.Connection) -> int:
-            now = self._access.instants.read(connection)
+            now = self._access.clock.read(connection)
             return self._statements.forget(connection, older_than, limit, now)
 
         return await self._access.write(forget)

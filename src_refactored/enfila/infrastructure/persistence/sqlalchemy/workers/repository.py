@@ -26,7 +26,7 @@ class SqlAlchemyWorkers(IWorkerRepository):
         workers = self._workers
 
         def heartbeat(connection: sa.Connection) -> None:
-            now = self._access.instants.read(connection)
+            now = self._access.clock.read(connection)
             values = heartbeat_values(worker, now)
             changed = connection.execute(
                 sa.update(workers).where(workers.c.id == worker.worker_id).values(values)
@@ -57,7 +57,7 @@ class SqlAlchemyWorkers(IWorkerRepository):
         """See `IWorkerRepository.forget_silent`."""
 
         def forget(connection: sa.Connection) -> int:
-            latest = self._access.instants.read(connection) - silent_for
+            latest = self._access.clock.read(connection) - silent_for
             silent = sa.delete(self._workers).where(self._workers.c.seen_at <= latest)
             return connection.execute(silent).rowcount
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Any, ClassVar
 
-from enfila.core.application.garbage import no_collection
+from enfila.core.application.garbage_collection import without_garbage_collection
 from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.identity import JobId
@@ -16,7 +16,7 @@ from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import (
     PreparedStatement,
     Row,
@@ -49,9 +49,9 @@ class PostgresJobCalls:
     most_added: ClassVar[int] = 2_000
     """How many jobs one statement may add."""
 
-    def __init__(self, statements: Statements, instants: Instants, effects: Effects) -> None:
+    def __init__(self, statements: Statements, clock: DatabaseClock, effects: Effects) -> None:
         self._statements = statements
-        self._instants = instants
+        self._clock = clock
         self._effects = effects
         self._apply: dict[tuple[EffectKinds, bool], PreparedStatement] = {}
 
@@ -72,7 +72,7 @@ class PostgresJobCalls:
 
         parameters["channel"] = None if notice is None else notice.channel
         parameters["text"] = None if notice is None else notice.text
-        return StatementCall(statement, parameters | self._instants.parameters(), read)
+        return StatementCall(statement, parameters | self._clock.parameters(), read)
 
     def _places_of(self, jobs: Sequence[Job]) -> StatementCall[list[Job]]:
         """The same jobs, of which some were stored before: in an earlier try, unheard of."""
@@ -89,13 +89,13 @@ class PostgresJobCalls:
             "limit": claim.limit,
             "claimant": claim.worker_id,
             "lock_seconds": claim.lock_duration.total_seconds(),
-            **self._instants.parameters(),
+            **self._clock.parameters(),
         }
         if claim.names is not None:
             parameters["names"] = sorted(claim.names)
 
         def read(rows: Sequence[Row]) -> list[Job]:
-            with no_collection():
+            with without_garbage_collection():
                 claimed = claimed_jobs(rows, claim)
             # RETURNING promises no order.
             claimed.sort(key=_order)
@@ -123,7 +123,7 @@ class PostgresJobCalls:
             written = {(row[0], row[1]): row[2] for row in rows}
             return [written.get((each.job_id, each.token)) for each in transitions]
 
-        return StatementCall(statement, parameters | self._instants.parameters(), read)
+        return StatementCall(statement, parameters | self._clock.parameters(), read)
 
     def extend(self, locks: Sequence[Lock], duration: timedelta) -> StatementCall[list[Extension]]:
         """See `IJobRepository.extend`."""
@@ -134,7 +134,7 @@ class PostgresJobCalls:
         parameters = {
             "rows": rows_parameter(records),
             "lock_seconds": duration.total_seconds(),
-            **self._instants.parameters(),
+            **self._clock.parameters(),
         }
 
         def read(rows: Sequence[Row]) -> list[Extension]:
@@ -190,7 +190,7 @@ def _places(rows: Sequence[Row]) -> _Places:
 
 
 def _added(jobs: Sequence[Job], places: _Places) -> list[Job]:
-    with no_collection():
+    with without_garbage_collection():
         return [job.added(places[job.id][1], places[job.id][0]) for job in jobs]
 
 

@@ -13,7 +13,7 @@ from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.domain.errors import InvalidRequest
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.dialects.dialect import Dialect
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.wake_up import PostgresWakeUp
@@ -44,9 +44,9 @@ class PostgresDialect(Dialect):
         del synchronous  # a setting of the server's
         return ServerDatabase(url, pool_size=pool_size)
 
-    def make_job_writes(self, tables: Tables, instants: Instants, effects: Effects) -> JobWrites:
+    def make_job_writes(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> JobWrites:
         """See `Dialect.make_job_writes`."""
-        return PostgresJobWrites(tables, instants, effects)
+        return PostgresJobWrites(tables, clock, effects)
 
     def make_wake_up(self, url: URL, installation: str, *, notify: bool) -> WakeUp:
         """See `Dialect.make_wake_up`."""

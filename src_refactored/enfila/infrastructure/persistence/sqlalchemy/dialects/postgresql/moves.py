@@ -9,7 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from enfila.core.domain.job.transition import Transition
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import seconds
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import seconds
 from enfila.infrastructure.persistence.sqlalchemy.database.types import JobIdColumn
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.record_set import (
     rows_parameter,

@@ -9,9 +9,12 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from enfila.core.application.garbage import no_collection
+from enfila.core.application.garbage_collection import without_garbage_collection
 from enfila.core.domain.job.job import Job
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants, seconds
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import (
+    DatabaseClock,
+    seconds,
+)
 from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.record_set import (
     uniform_parameters,
@@ -38,17 +41,17 @@ COLUMNS: Final[Mapping[str, Any]] = {
 
 
 def written(
-    new: sa.FromClause, position: sa.ColumnElement[int], instants: Instants
+    new: sa.FromClause, position: sa.ColumnElement[int], clock: DatabaseClock
 ) -> dict[str, sa.ColumnElement[Any]]:
     """What is inserted of a record, by column of the table."""
-    now = instants.expression
+    now = clock.expression
     return {
         **{name: new.c[name] for name in NEW_COLUMNS},
         **{name: _constant(value) for name, value in CONSTANTS.items()},
         "position": sa.case((new.c.lifo, -position), else_=position),
         "created_at": now,
-        "run_at": sa.func.coalesce(new.c.run_at, instants.later(new.c.delay)),
-        "expires_at": instants.later(new.c.expires_in),
+        "run_at": sa.func.coalesce(new.c.run_at, clock.later(new.c.delay)),
+        "expires_at": clock.later(new.c.expires_in),
     }
 
 
@@ -71,7 +74,7 @@ def records(jobs: Sequence[Job]) -> dict[str, Any]:
     """
     shared: dict[tuple[object, ...], str] = {}
     rows: list[str] = []
-    with no_collection():
+    with without_garbage_collection():
         for job in jobs:
             # Options by identity: to hash them costs more than to write them.
             kind = (id(job.options), *kind_of(job))

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from enfila.core.domain.job.effect import Effect
 from enfila.core.domain.job.state import JobState
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.types import JobIdColumn
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql import moves, new_jobs
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.record_set import (
@@ -37,10 +37,10 @@ _NOT_DELAYED: Final = [literal(state) for state in JobState if state is not JobS
 class Statements:
     """Builds the statements of one installation, each composed with the effects that apply."""
 
-    def __init__(self, tables: Tables, instants: Instants, effects: Effects) -> None:
+    def __init__(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> None:
         self._tables = tables
         self._jobs = tables.jobs
-        self._instants = instants
+        self._clock = clock
         self._effects = effects
 
     # ── adding ───────────────────────────────────────────────────────────────────────────────
@@ -55,7 +55,7 @@ class Statements:
 
     def _add(self, new: sa.FromClause) -> sa.Select[Any]:
         jobs = self._jobs
-        written = new_jobs.written(new, self._tables.positions.next_value(), self._instants)
+        written = new_jobs.written(new, self._tables.positions.next_value(), self._clock)
         added = (
             postgresql.insert(jobs)
             .from_select(list(written), sa.select(*written.values()))
@@ -79,10 +79,10 @@ class Statements:
 
     def claim(self, *, by_name: bool) -> sa.Select[Any]:
         """Locks the first eligible jobs of a queue; `claimed_columns` of each."""
-        jobs, instants = self._jobs, self._instants
+        jobs, clock = self._jobs, self._clock
         names = sa.any_(sa.bindparam("names", type_=ARRAY(sa.Text)))
         eligibility = Eligibility(
-            self._tables, instants.expression, named=jobs.c.name == names if by_name else None
+            self._tables, clock.expression, named=jobs.c.name == names if by_name else None
         )
         columns = (jobs.c.id, jobs.c.priority, jobs.c.position, jobs.c.state)
         waiting = eligibility.waiting(*columns).with_for_update(skip_locked=True).cte("waiting")
@@ -101,8 +101,8 @@ class Statements:
                 lock_token=jobs.c.lock_token + 1,
                 attempt=jobs.c.attempt + 1,
                 worker_id=sa.bindparam("claimant", type_=sa.Text),
-                locked_until=instants.later(sa.bindparam("lock_seconds", type_=sa.Double)),
-                started_at=instants.expression,
+                locked_until=clock.later(sa.bindparam("lock_seconds", type_=sa.Double)),
+                started_at=clock.expression,
                 expires_at=sa.null(),
             )
             .returning(*claimed_columns(jobs))
@@ -127,7 +127,7 @@ class Statements:
         columns = {**moves.COLUMNS, **self._effects.columns(kinds)}
         move = sa.select(record_set("record", columns)).cte("move")
         moved = self._moved(move, with_dependents=with_dependents)
-        stored = self._effects.of_moves(kinds, moved, self._instants)
+        stored = self._effects.of_moves(kinds, moved, self._clock)
         return self._answer(moved).add_cte(*stored)
 
     def apply_uniform(self) -> sa.Select[Any]:
@@ -137,11 +137,11 @@ class Statements:
 
     def _answer(self, moved: sa.CTE) -> sa.Select[Any]:
         changed = ChangedSet(moved, moved.c.queue, source=moved.c.source, target=moved.c.target)
-        answer = sa.select(_text(moved.c.id), moved.c.token, self._instants.expression)
+        answer = sa.select(_text(moved.c.id), moved.c.token, self._clock.expression)
         return answer.add_cte(*self._effects.of_set(changed))
 
     def _moved(self, move: sa.CTE, *, with_dependents: bool) -> sa.CTE:
-        jobs, instants = self._jobs, self._instants
+        jobs, clock = self._jobs, self._clock
         others_wait = sa.and_(move.c.final, jobs.c.has_dependents)
         return (
             sa.update(jobs)
@@ -159,8 +159,8 @@ class Statements:
                 assignments(
                     jobs,
                     given=lambda name: move.c[name],
-                    later=lambda name: instants.later(move.c[name]),
-                    now=instants.expression,
+                    later=lambda name: clock.later(move.c[name]),
+                    now=clock.expression,
                 )
             )
             .returning(jobs.c.queue, *move.c)
@@ -170,7 +170,7 @@ class Statements:
     def release(self) -> sa.Select[Any]:
         """Meets the dependencies on the jobs `ended`; how many jobs were looked at."""
         ended = sa.bindparam("ended", type_=ARRAY(JobIdColumn))
-        looked_at, unblocked = self._effects.dependencies.released_set(self._instants, ended)
+        looked_at, unblocked = self._effects.dependencies.released_set(self._clock, ended)
         changed = ChangedSet(unblocked, unblocked.c.queue, source=BLOCKED, target=unblocked.c.state)
         answer = sa.select(sa.func.count()).select_from(looked_at)
         return answer.add_cte(*self._effects.of_set(changed))
@@ -187,9 +187,7 @@ class Statements:
         return (
             sa.update(jobs)
             .where(*self._is_held(held))
-            .values(
-                locked_until=self._instants.later(sa.bindparam("lock_seconds", type_=sa.Double))
-            )
+            .values(locked_until=self._clock.later(sa.bindparam("lock_seconds", type_=sa.Double)))
             .returning(
                 _text(jobs.c.id), jobs.c.lock_token, jobs.c.cancel_requested, jobs.c.cancel_reason
             )

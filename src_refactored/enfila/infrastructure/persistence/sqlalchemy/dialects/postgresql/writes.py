@@ -21,7 +21,7 @@ from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import followed_up
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.calls import PostgresJobCalls
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.record_set import (
@@ -37,12 +37,12 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 class PostgresJobWrites(JobWrites):
     """One statement where one is enough, and what takes more."""
 
-    def __init__(self, tables: Tables, instants: Instants, effects: Effects) -> None:
-        self._instants = instants
+    def __init__(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> None:
+        self._clock = clock
         self._effects = effects
         self._logs = JobLogs(tables)
-        self._statements = Statements(tables, instants, effects)
-        self._calls = PostgresJobCalls(self._statements, instants, effects)
+        self._statements = Statements(tables, clock, effects)
+        self._calls = PostgresJobCalls(self._statements, clock, effects)
 
     async def add(self, access: Access, jobs: Sequence[Job], notice: Notice | None) -> list[Job]:
         """See `JobWrites.add`."""
@@ -122,7 +122,7 @@ class PostgresJobWrites(JobWrites):
     def _release(self, connection: sa.Connection, ended: Sequence[JobId]) -> None:
         """Meets the dependencies on jobs that have ended or are gone."""
         if ended:
-            parameters = {"ended": list(ended), **self._instants.parameters()}
+            parameters = {"ended": list(ended), **self._clock.parameters()}
             connection.execute(self._release_dependents, parameters)
 
     async def extend(
@@ -148,13 +148,13 @@ class PostgresJobWrites(JobWrites):
         held = {(row[0], row[1]) for row in rows}
         answers = [(update.job_id, update.token) in held for update in updates]
         accepted = [update for update, is_held in zip(updates, answers, strict=True) if is_held]
-        self._logs.append(connection, accepted, self._instants.read(connection))
+        self._logs.append(connection, accepted, self._clock.read(connection))
         return answers
 
     def remove_on(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
         """See `JobWrites.remove_on`."""
         statement = self._statements.remove(jobs)
-        removed = connection.execute(statement, self._instants.parameters()).all()
+        removed = connection.execute(statement, self._clock.parameters()).all()
         self._release(connection, [row[0] for row in removed if row[1]])
         return [row[0] for row in removed]
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.domain.errors import InvalidRequest, RepositoryUnavailable
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import shown
 from enfila.infrastructure.persistence.sqlalchemy.dialects.dialect import Dialect
@@ -39,9 +39,9 @@ class SqliteDialect(Dialect):
         del pool_size  # one connection writes, and a few read
         return FileDatabase(url, synchronous=synchronous)
 
-    def make_job_writes(self, tables: Tables, instants: Instants, effects: Effects) -> JobWrites:
+    def make_job_writes(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> JobWrites:
         """See `Dialect.make_job_writes`."""
-        return SqliteJobWrites(tables, instants, effects)
+        return SqliteJobWrites(tables, clock, effects)
 
     def make_wake_up(self, url: URL, installation: str, *, notify: bool) -> WakeUp:
         """See `Dialect.make_wake_up`: the commit itself is what others see."""

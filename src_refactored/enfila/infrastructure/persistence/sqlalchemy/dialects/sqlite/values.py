@@ -64,7 +64,7 @@ def _shared(move: Transition, now: datetime) -> dict[str, Any]:
 
 
 def row_of(job: Job) -> dict[str, Any]:
-    """All columns of a job that is about to be inserted, whose order and instants are known."""
+    """All columns of a job that is about to be inserted, whose order and clock are known."""
     each = {name: column[0] for name, column in each_values([job]).items()}
     return {**each, **shared_values(job), **computed_values(job), **CONSTANTS}
 

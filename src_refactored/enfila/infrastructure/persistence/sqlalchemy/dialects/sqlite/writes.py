@@ -20,7 +20,7 @@ from enfila.core.domain.job.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
-from enfila.infrastructure.persistence.sqlalchemy.database.instants import Instants
+from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite import statements, values
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.batch import Batch
 from enfila.infrastructure.persistence.sqlalchemy.effects.effect import ChangedRow
@@ -56,9 +56,9 @@ class SqliteJobWrites(JobWrites):
     is computed with the domain's own methods, since the rows are at hand.
     """
 
-    def __init__(self, tables: Tables, instants: Instants, effects: Effects) -> None:
+    def __init__(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> None:
         self._tables = tables
-        self._instants = instants
+        self._clock = clock
         self._effects = effects
         self._logs = JobLogs(tables)
 
@@ -71,7 +71,7 @@ class SqliteJobWrites(JobWrites):
 
     def add_on(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
         """See `JobWrites.add_on`."""
-        now = self._instants.read(connection)
+        now = self._clock.read(connection)
         last = connection.scalar(self._next_positions, {"count": len(jobs)})
         first = (last or 0) - len(jobs) + 1
         stored = [
@@ -109,7 +109,7 @@ class SqliteJobWrites(JobWrites):
         return await access.write(lambda connection: self._claim_on(connection, claim))
 
     def _claim_on(self, connection: sa.Connection, claim: Claim) -> list[Job]:
-        now = self._instants.read(connection)
+        now = self._clock.read(connection)
         parameters: dict[str, Any] = {"from_queue": claim.queue, "limit": claim.limit, "now": now}
         statement = self._eligible
         if claim.names is not None:
@@ -139,7 +139,7 @@ class SqliteJobWrites(JobWrites):
         self, connection: sa.Connection, transitions: Sequence[Transition]
     ) -> list[datetime | None]:
         standing = self._standing(connection, [transition.job_id for transition in transitions])
-        now = self._instants.read(connection)
+        now = self._clock.read(connection)
         fresh = [
             transition
             for transition in transitions
@@ -183,7 +183,7 @@ class SqliteJobWrites(JobWrites):
             return
         dependencies = self._effects.dependencies
         dependents = dependencies.dependents(connection, ended)
-        if moves := released(dependents, ended, self._instants.read(connection)):
+        if moves := released(dependents, ended, self._clock.read(connection)):
             self._apply_on(connection, moves)
         dependencies.meet(connection, ended)
 
@@ -200,7 +200,7 @@ class SqliteJobWrites(JobWrites):
     ) -> list[Extension]:
         held = self._held(connection, {(lock.job_id, lock.token) for lock in locks})
         if held:
-            until = self._instants.read(connection) + duration
+            until = self._clock.read(connection) + duration
             ids = id_list(job_id for job_id, _ in held)
             connection.execute(self._extend, {"ids": ids, "until": until})
         return [
@@ -225,20 +225,20 @@ class SqliteJobWrites(JobWrites):
         ]
         if progress:
             connection.execute(self._progress, progress)
-        self._logs.append(connection, accepted, self._instants.read(connection))
+        self._logs.append(connection, accepted, self._clock.read(connection))
         return [(update.job_id, update.token) in held for update in updates]
 
     # ── removing ─────────────────────────────────────────────────────────────────────────────
 
     def remove_on(self, connection: sa.Connection, jobs: sa.Select[tuple[JobId]]) -> list[JobId]:
         """See `JobWrites.remove_on`."""
-        parameters = self._instants.parameters()
+        parameters = self._clock.parameters()
         found = [JobId(str(row[0])) for row in connection.execute(jobs, parameters)]
         if not found:
             return []
         gone = connection.execute(self._remove, {"ids": id_list(found)}).all()
         changed = [ChangedRow(row[0], row[1], row[2], None) for row in gone]
-        self._effects.of_rows(connection, changed, self._instants.read(connection))
+        self._effects.of_rows(connection, changed, self._clock.read(connection))
         self._release(connection, [row[0] for row in gone if row[3]])
         return found
 

@@ -34,7 +34,7 @@ _rest = _Rest()
 
 
 @contextmanager
-def no_collection() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """No garbage collection meanwhile: for a short step that makes many objects and drops none.
 
     The collector would look through all of them again and again and find nothing, which takes a

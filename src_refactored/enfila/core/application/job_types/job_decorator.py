@@ -19,7 +19,7 @@ class Running(Protocol[P, A_co]):
         ...
 
 
-class Declaring(Protocol):
+class JobDecorator(Protocol):
     """The decorator that declares a job type; `JobTypeRegistry.job` says what it takes.
 
     Type checkers see through an active job that is the first parameter. mypy makes `Any` of all if

@@ -13,7 +13,7 @@ from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 from enfila.core.domain.schedule.target import Target
 
 
-class JobMaking:
+class JobFactory:
     """Turns targets into jobs, with the queue and the options of their types.
 
     A type that nobody has declared is no obstacle: its job waits for a worker that has it.

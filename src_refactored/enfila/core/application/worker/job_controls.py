@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from enfila.core.application.worker.active_job import RunDesk
+from enfila.core.application.worker.active_job import JobControls
 from enfila.core.application.worker.lock_renewal import LockRenewal
-from enfila.core.application.worker.reports import ProgressWriter
+from enfila.core.application.worker.progress_writer import ProgressWriter
 from enfila.core.application.worker.run import Run
 from enfila.core.domain.errors import LockLost
 from enfila.core.domain.json_document import JsonDocument
 
 
-class WorkerDesk(RunDesk):
-    """Hands the wishes of running jobs to the parts of the worker that fulfil them."""
+class WorkerJobControls(JobControls):
+    """Hands the claim_requests of running jobs to the parts of the worker that fulfil them."""
 
     def __init__(self, progress: ProgressWriter, renewal: LockRenewal) -> None:
         self._progress = progress

@@ -101,7 +101,7 @@ class ProgressWriter:
     async def _write(self, said: Sequence[_Said]) -> list[bool]:
         answers: dict[tuple[JobId, int], bool] = {}
         for merged in _rounds(said):
-            stored = await self._outages.endure(
+            stored = await self._outages.keep_trying(
                 _DURING, partial(self._outcomes.update_progress, merged), is_over=self._is_over
             )
             if stored is None:

@@ -13,7 +13,7 @@ AHEAD: Final = 0.1
 MOST_AHEAD: Final = 1_000
 
 
-class Pace:
+class Throughput:
     """The rate of ended runs while there is work, averaged exponentially over time.
 
     Idle time does not count: a worker that waited for jobs is not slow.

@@ -12,7 +12,7 @@ from enfila.core.application.ports.clock import Clock
 from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
 
 
-class Instants:
+class DatabaseClock:
     """The clock of one repository: an injected one, or the database server's.
 
     SQLite has no server, so there it is this machine's clock when none is injected.

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from enfila.core.application.job_types.held_jobs import HeldJobs, Wish
+from enfila.core.application.job_types.claimed_by_type import ClaimedByType, ClaimRequest
 from enfila.core.domain.job.identity import LockToken
 from enfila.core.domain.job.job import Job
 from enfila.testing import FrozenClock
@@ -16,27 +16,39 @@ def claimed(queue: str, name: str, token: int = 1) -> Job:
 
 
 def test_a_limited_type_has_a_claim_of_its_own_with_the_room_that_is_left() -> None:
-    held = HeldJobs({("two", "slow"): 2})
-    everywhere = [Wish("one", FREE), Wish("two", FREE)]
-    assert held.wishes(["one", "two"], FREE | SLOW) == [*everywhere, Wish("two", SLOW, 2)]
+    held = ClaimedByType({("two", "slow"): 2})
+    everywhere = [ClaimRequest("one", FREE), ClaimRequest("two", FREE)]
+    assert held.claim_requests(["one", "two"], FREE | SLOW) == [
+        *everywhere,
+        ClaimRequest("two", SLOW, 2),
+    ]
     held.take([claimed("one", "free"), job := claimed("two", "slow")])
-    assert held.wishes(["one", "two"], FREE | SLOW) == [*everywhere, Wish("two", SLOW, 1)]
+    assert held.claim_requests(["one", "two"], FREE | SLOW) == [
+        *everywhere,
+        ClaimRequest("two", SLOW, 1),
+    ]
     held.take([claimed("two", "slow")])
-    assert held.wishes(["one", "two"], FREE | SLOW) == everywhere
+    assert held.claim_requests(["one", "two"], FREE | SLOW) == everywhere
     assert held.let_go([(job.id, job.token)]) is True
-    assert held.wishes(["one", "two"], FREE | SLOW) == [*everywhere, Wish("two", SLOW, 1)]
+    assert held.claim_requests(["one", "two"], FREE | SLOW) == [
+        *everywhere,
+        ClaimRequest("two", SLOW, 1),
+    ]
 
 
 def test_only_what_is_served_and_known_is_claimed() -> None:
-    held = HeldJobs({("two", "slow"): 2})
-    assert held.wishes(["one"], FREE | SLOW) == [Wish("one", FREE)]
-    assert held.wishes(["two"], FREE) == [Wish("two", FREE)]
-    assert held.wishes(["two"], SLOW) == [Wish("two", SLOW, 2)]
-    assert held.wishes(["one", "two"], None) == [Wish("one", None), Wish("two", None)]
+    held = ClaimedByType({("two", "slow"): 2})
+    assert held.claim_requests(["one"], FREE | SLOW) == [ClaimRequest("one", FREE)]
+    assert held.claim_requests(["two"], FREE) == [ClaimRequest("two", FREE)]
+    assert held.claim_requests(["two"], SLOW) == [ClaimRequest("two", SLOW, 2)]
+    assert held.claim_requests(["one", "two"], None) == [
+        ClaimRequest("one", None),
+        ClaimRequest("two", None),
+    ]
 
 
 def test_a_job_is_let_go_once_under_its_own_token() -> None:
-    held = HeldJobs({("two", "slow"): 2})
+    held = ClaimedByType({("two", "slow"): 2})
     job = claimed("two", "slow", token=2)
     held.take([job])
     assert held.let_go([(job.id, LockToken(1))]) is False
@@ -45,7 +57,7 @@ def test_a_job_is_let_go_once_under_its_own_token() -> None:
 
 
 def test_jobs_of_other_types_make_no_room() -> None:
-    held = HeldJobs({("two", "slow"): 2})
+    held = ClaimedByType({("two", "slow"): 2})
     job = claimed("two", "free")
     held.take([job])
     assert held.let_go([(job.id, job.token)]) is False

@@ -13,18 +13,18 @@ from typing import Any, cast
 from enfila.core.application.job_ids import new_job_id
 from enfila.core.application.job_types.implementation import Implementation
 from enfila.core.application.system_clock import SystemClock
-from enfila.core.application.worker.active_job import ActiveJob, RunDesk, SyncActiveJob
+from enfila.core.application.worker.active_job import ActiveJob, JobControls, SyncActiveJob
 from enfila.core.application.worker.run import Run
 from enfila.core.domain.job.identity import LockToken
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.json_document import JsonDocument
 
-logger = logging.getLogger("enfila.rehearsal")
+logger = logging.getLogger("enfila.inline_run")
 
 
-class _Log(RunDesk):
-    """Hears what a rehearsed job says; nothing is stored."""
+class _Log(JobControls):
+    """Logs what an inline run says; nothing is stored."""
 
     async def update_progress(
         self, run: Run, *, progress: JsonDocument | None = None, line: str | None = None
@@ -36,7 +36,7 @@ class _Log(RunDesk):
         logger.info("job %r: lock extended by %s", run.job.name, length)
 
 
-async def rehearse(it: Implementation, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - the type's own
+async def run_inline(it: Implementation, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - the type's own
     """The result of one run, after the same validation as on the way through a queue.
 
     Raises:

@@ -30,7 +30,7 @@ class _Counts:
         self.last_status: AttemptOutcome | None = None
 
 
-class RunTally:
+class RunCounter:
     """What became of runs, by the names of their jobs, since it was last taken."""
 
     def __init__(self) -> None:

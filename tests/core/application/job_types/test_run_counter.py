@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from enfila.core.application.job_types.run_tally import RunTally
+from enfila.core.application.job_types.run_counter import RunCounter
 from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.outcome import Cancelled, Failed, Outcome, Released, Snoozed
@@ -30,7 +30,7 @@ def started(name: str = "a", after: int = 0) -> Job:
     ],
 )
 def test_a_run_that_ended_counts(outcome: Outcome, counted: RunStatistics) -> None:
-    tally = RunTally()
+    tally = RunCounter()
     tally.note(started(), outcome)
     assert tally.take() == {"a": counted}
     assert tally.take() == {}
@@ -38,13 +38,13 @@ def test_a_run_that_ended_counts(outcome: Outcome, counted: RunStatistics) -> No
 
 @pytest.mark.parametrize("outcome", [Released(), Released(has_run=False), Snoozed(timedelta(1))])
 def test_what_was_no_attempt_does_not_count(outcome: Outcome) -> None:
-    tally = RunTally()
+    tally = RunCounter()
     tally.note(started(), outcome)
     assert tally.take() == {}
 
 
 def test_the_last_run_is_the_one_that_started_last() -> None:
-    tally = RunTally()
+    tally = RunCounter()
     tally.note(started(after=5), Failed(BOOM))
     tally.note(started(after=3), completed())
     tally.note(started("b"), completed())
@@ -54,7 +54,7 @@ def test_the_last_run_is_the_one_that_started_last() -> None:
 
 
 def test_what_could_not_be_written_is_taken_again() -> None:
-    tally = RunTally()
+    tally = RunCounter()
     tally.note(started(), completed())
     taken = tally.take()
     tally.note(started(after=1), Failed(BOOM))

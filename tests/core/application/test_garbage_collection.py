@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enfila.core.application.garbage import no_collection
+from enfila.core.application.garbage_collection import without_garbage_collection
 
 
 @pytest.fixture(autouse=True)
@@ -14,9 +14,9 @@ def collector() -> Iterator[None]:
 
 
 def test_the_collector_rests_inside_and_works_afterwards() -> None:
-    with no_collection():
+    with without_garbage_collection():
         assert not gc.isenabled()
-        with no_collection():
+        with without_garbage_collection():
             assert not gc.isenabled()
         assert not gc.isenabled()
     assert gc.isenabled()
@@ -24,13 +24,13 @@ def test_the_collector_rests_inside_and_works_afterwards() -> None:
 
 def test_a_collector_that_somebody_else_switched_off_stays_off() -> None:
     gc.disable()
-    with no_collection():
+    with without_garbage_collection():
         pass
     assert not gc.isenabled()
 
 
 def test_it_works_after_an_error() -> None:
-    with pytest.raises(ArithmeticError), no_collection():
+    with pytest.raises(ArithmeticError), without_garbage_collection():
         raise ArithmeticError
     assert gc.isenabled()
 
@@ -40,12 +40,12 @@ def test_threads_that_are_inside_at_the_same_time_leave_it_on() -> None:
     entered, may_leave = threading.Event(), threading.Event()
 
     def stay() -> None:
-        with no_collection():
+        with without_garbage_collection():
             entered.set()
             may_leave.wait(10)
 
     other = threading.Thread(target=stay)
-    with no_collection():
+    with without_garbage_collection():
         other.start()
         assert entered.wait(10)
     assert not gc.isenabled()

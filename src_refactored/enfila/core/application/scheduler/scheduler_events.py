@@ -26,7 +26,7 @@ from enfila.core.domain.schedule.schedule import Schedule
 logger = logging.getLogger("enfila.scheduler")
 
 
-class SchedulerVoice:
+class SchedulerEvents:
     """Builds the events of a scheduler and tells them; what people must know is logged too."""
 
     def __init__(self, emitter: Emitter, clock: Clock) -> None:
@@ -35,18 +35,18 @@ class SchedulerVoice:
 
     def ready(self) -> None:
         """The scheduler looks for due schedules."""
-        self._emitter.tell(SchedulerReady(at=self._clock.now()))
+        self._emitter.publish(SchedulerReady(at=self._clock.now()))
 
     def closed(self) -> None:
         """The scheduler has ended."""
-        self._emitter.tell(SchedulerClosed(at=self._clock.now()))
+        self._emitter.publish(SchedulerClosed(at=self._clock.now()))
 
     def error(self, error: BaseException, during: str) -> None:
         """Something went wrong."""
         logger.error("during %s: %s", during, error, exc_info=error)
         # What a listener of errors raises is not told to it again, or that might never end.
         if during != f"a listener of {SchedulerErrorOccurred.name}":
-            self._emitter.tell(
+            self._emitter.publish(
                 SchedulerErrorOccurred(at=self._clock.now(), error=error, during=during)
             )
 
@@ -63,15 +63,15 @@ class SchedulerVoice:
                 dropped.last.isoformat(),
                 dropped.reason,
             )
-            self._emitter.tell(ScheduleTicksDropped(at=at, slug=slug, dropped=dropped))
+            self._emitter.publish(ScheduleTicksDropped(at=at, slug=slug, dropped=dropped))
         for run in plan.step.runs:
-            self._emitter.tell(
+            self._emitter.publish(
                 ScheduleTickSkipped(at=at, slug=slug, nominal=run.nominal)
                 if run.job is None
                 else ScheduleTicked(at=at, slug=slug, nominal=run.nominal, job_id=run.job.id)
             )
         if advance.finished is not None:
-            self._emitter.tell(ScheduleFinished(at=at, slug=slug, reason=advance.finished))
+            self._emitter.publish(ScheduleFinished(at=at, slug=slug, reason=advance.finished))
 
     def target_missing(self, schedule: Schedule, at: datetime) -> None:
         """Nobody has declared the job type of a tick."""
@@ -81,7 +81,7 @@ class SchedulerVoice:
             schedule.slug,
             job_type,
         )
-        self._emitter.tell(ScheduleTargetMissing(at=at, slug=schedule.slug, job_type=job_type))
+        self._emitter.publish(ScheduleTargetMissing(at=at, slug=schedule.slug, job_type=job_type))
 
     def failed(self, schedule: Schedule, error: str, at: datetime) -> None:
         """A job could not be added. `schedule` is what came of it."""
@@ -91,7 +91,7 @@ class SchedulerVoice:
             error,
             "" if schedule.enabled else "; the schedule is disabled",
         )
-        self._emitter.tell(
+        self._emitter.publish(
             ScheduleFailed(
                 at=at,
                 slug=schedule.slug,
@@ -105,7 +105,7 @@ class SchedulerVoice:
         """A schedule was told how one of its runs ended."""
         now = self._clock.now()
         if (outcome := run.outcome(now)) is not None:
-            self._emitter.tell(
+            self._emitter.publish(
                 ScheduleRunEnded(
                     at=now,
                     slug=run.slug,

@@ -24,7 +24,7 @@ from enfila.core.domain.job.outcome import Completed, Failed
 logger = logging.getLogger("enfila.worker")
 
 
-class WorkerVoice:
+class WorkerEvents:
     """Builds the events of a worker, if anybody listens, and tells them."""
 
     def __init__(self, emitter: Emitter, queue: str, worker_id: WorkerId, clock: Clock) -> None:
@@ -35,13 +35,13 @@ class WorkerVoice:
 
     def ready(self) -> None:
         """The worker takes jobs."""
-        self._emitter.tell(
+        self._emitter.publish(
             WorkerReady(queue=self._queue, at=self._clock.now(), worker_id=self._worker_id)
         )
 
     def closed(self) -> None:
         """The worker has ended."""
-        self._emitter.tell(
+        self._emitter.publish(
             WorkerClosed(queue=self._queue, at=self._clock.now(), worker_id=self._worker_id)
         )
 
@@ -49,7 +49,7 @@ class WorkerVoice:
         """A run turned out to be another worker's, or may be."""
         logger.warning("the lock of job %s (%r) is lost", run.job.id, run.job.name)
         if self._emitter.has_listeners(WorkerLockLost.name):
-            self._emitter.tell(
+            self._emitter.publish(
                 WorkerLockLost(
                     queue=run.job.queue,
                     at=self._clock.now(),
@@ -65,7 +65,7 @@ class WorkerVoice:
         # What a listener of errors raises is not told to it again, or that might never end.
         is_its_own = during == f"a listener of {WorkerErrorOccurred.name}"
         if not is_its_own and self._emitter.has_listeners(WorkerErrorOccurred.name):
-            self._emitter.tell(
+            self._emitter.publish(
                 WorkerErrorOccurred(
                     queue=self._queue,
                     at=self._clock.now(),
@@ -90,7 +90,7 @@ class WorkerVoice:
 
     def _processed(self, run: Run, job: Job) -> None:
         ended_at = job.finished_at or self._clock.now()
-        self._emitter.tell(
+        self._emitter.publish(
             WorkerJobProcessed(
                 queue=job.queue,
                 at=ended_at,
@@ -104,7 +104,7 @@ class WorkerVoice:
         )
 
     def _errored(self, run: Run, job: Job, failed: Failed) -> None:
-        self._emitter.tell(
+        self._emitter.publish(
             WorkerJobErrored(
                 queue=job.queue,
                 at=job.finished_at or self._clock.now(),

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from enfila.core.domain.job.identity import JobId, LockToken
 from enfila.core.domain.job.job import Job
 
-HeldKey = tuple[JobId, LockToken]
+ClaimKey = tuple[JobId, LockToken]
 """What tells one claim of a job from another."""
 
 
-class Wish(NamedTuple):
+class ClaimRequest(NamedTuple):
     """Value object: one claim.
 
     Attributes:
@@ -26,7 +26,7 @@ class Wish(NamedTuple):
     most: int | None = None
 
 
-class HeldJobs:
+class ClaimedByType:
     """The claimed jobs whose outcome is not written, and how many more of each type may be.
 
     Args:
@@ -36,24 +36,26 @@ class HeldJobs:
     def __init__(self, limits: Mapping[tuple[str, str], int]) -> None:
         self._limits = limits
         self._limited = frozenset(name for _, name in limits)
-        self._held: dict[HeldKey, Job] = {}
+        self._claimed: dict[ClaimKey, Job] = {}
         self._counts: Counter[str] = Counter()
 
     def take(self, jobs: Iterable[Job]) -> None:
         """Adds what was claimed."""
         for job in jobs:
-            self._held[job.id, job.token] = job
+            self._claimed[job.id, job.token] = job
             if job.name in self._limited:
                 self._counts[job.name] += 1
 
-    def let_go(self, keys: Iterable[HeldKey]) -> bool:
+    def let_go(self, keys: Iterable[ClaimKey]) -> bool:
         """Forgets jobs; whether that made room for others of a limited type."""
-        gone = [job.name for key in keys if (job := self._held.pop(key, None)) is not None]
+        gone = [job.name for key in keys if (job := self._claimed.pop(key, None)) is not None]
         limited = [name for name in gone if name in self._limited]
         self._counts.subtract(limited)
         return bool(limited)
 
-    def wishes(self, queues: Iterable[str], names: frozenset[str] | None) -> list[Wish]:
+    def claim_requests(
+        self, queues: Iterable[str], names: frozenset[str] | None
+    ) -> list[ClaimRequest]:
         """The claims that bring jobs of all types and no more of the limited ones than may be.
 
         Each limited type has a claim of its own, and is taken from its own queue only. Without
@@ -61,11 +63,11 @@ class HeldJobs:
         """
         served = list(queues)
         if names is None:
-            return [Wish(queue, None) for queue in served]
+            return [ClaimRequest(queue, None) for queue in served]
         free = names - self._limited
-        wishes = [Wish(queue, free) for queue in served if free]
+        claim_requests = [ClaimRequest(queue, free) for queue in served if free]
         for (queue, name), limit in self._limits.items():
             room = limit - self._counts[name]
             if room > 0 and queue in served and name in names:
-                wishes.append(Wish(queue, frozenset({name}), room))
-        return wishes
+                claim_requests.append(ClaimRequest(queue, frozenset({name}), room))
+        return claim_requests

@@ -12,20 +12,20 @@ from enfila.core.application.emitter import Emitter
 from enfila.core.application.queue.job_source import AnySource
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.application.waiting import is_set_within
-from enfila.core.application.worker.desk import WorkerDesk
 from enfila.core.application.worker.execution import Execution
 from enfila.core.application.worker.heartbeat import Heartbeat
 from enfila.core.application.worker.intake import Intake
 from enfila.core.application.worker.interrupter import Interrupter
+from enfila.core.application.worker.job_controls import WorkerJobControls
 from enfila.core.application.worker.lock_renewal import LockRenewal
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.processor import Processor
-from enfila.core.application.worker.reports import ProgressWriter
-from enfila.core.application.worker.run import Cause, HeldRuns, Interruption, Run
+from enfila.core.application.worker.progress_writer import ProgressWriter
+from enfila.core.application.worker.run import Cause, ClaimedRuns, Interruption, Run
 from enfila.core.application.worker.runners import Runners
 from enfila.core.application.worker.settlement import Settlement
 from enfila.core.application.worker.threads import Threads
-from enfila.core.application.worker.voice import WorkerVoice
+from enfila.core.application.worker.worker_events import WorkerEvents
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.job.identity import WorkerId
@@ -34,7 +34,7 @@ _LAST_WRITES: Final = 5.0
 """Seconds that a closing worker gives the database to take what is left."""
 
 
-class WorkerParts:
+class WorkerComponents:
     """Builds the parts of a worker, starts them, and stops them in order.
 
     Args:
@@ -49,29 +49,29 @@ class WorkerParts:
         options: WorkerOptions,
         *,
         worker_id: WorkerId,
-        voice: WorkerVoice,
+        events: WorkerEvents,
         random: Callable[[], float],
         on_fault: Callable[[BaseException], None],
     ) -> None:
         self._queue = queue
         self._worker_id = worker_id
-        self._voice = voice
+        self._own_events = events
         self._on_fault = on_fault
         self._tasks = OwnedTasks()
         self._loops: list[asyncio.Task[None]] = []
-        self._held = HeldRuns()
+        self._claimed = ClaimedRuns()
         self._threads = Threads(f"enfila-{queue.name}")
-        self._outages = OutageWatch(voice.error, random=random)
+        self._outages = OutageWatch(events.error, random=random)
         interrupter = Interrupter(cast("timedelta", options.cancellation_grace))
         self._renewal = LockRenewal(
-            queue, self._held, options, self._outages, interrupter, on_lost=voice.lock_lost
+            queue, self._claimed, options, self._outages, interrupter, on_lost=events.lock_lost
         )
         self._settlement = Settlement(
             queue,
-            self._held,
+            self._claimed,
             self._outages,
             limit=_most_unsettled(options.concurrency),
-            on_written=voice.settled,
+            on_written=events.settled,
             on_room=self._on_room,
         )
         self._progress = ProgressWriter(
@@ -86,13 +86,13 @@ class WorkerParts:
             worker,
             processor,
             options,
-            desk=WorkerDesk(self._progress, self._renewal),
+            desk=WorkerJobControls(self._progress, self._renewal),
             interrupter=interrupter,
             threads=self._threads,
-            report=voice.error,
+            report=events.error,
         )
         self.runners = Runners(
-            self._held,
+            self._claimed,
             execution,
             self._settlement,
             interrupter,
@@ -100,12 +100,12 @@ class WorkerParts:
             when_low=self._on_low,
             on_lapsed=lambda run: self._renewal.lose(run, Cause.LOCK_LAPSED),
             is_alive=self._is_alive,
-            report=voice.error,
+            report=events.error,
             name=f"enfila {queue.name} runner",
         )
         self.intake = Intake(
             queue,
-            self._held,
+            self._claimed,
             self.runners,
             self._settlement,
             options,
@@ -120,7 +120,7 @@ class WorkerParts:
             cast("timedelta", options.heartbeat),
             self._outages,
             concurrency=lambda: self.runners.concurrency,
-            active=lambda: len(self._held),
+            active=lambda: len(self._claimed),
         )
 
     def set_concurrency(self, value: int) -> None:
@@ -160,7 +160,7 @@ class WorkerParts:
             await self._write_the_rest()
             self._renewal.stop()
             await self._heartbeat.stop()
-            await self._sign_off()
+            await self._deregister()
         finally:
             self._threads.close()
             self._settlement.give_up()
@@ -175,7 +175,7 @@ class WorkerParts:
         _ = await is_set_within(self.intake.ended, _LAST_WRITES)
         if not await self._settlement.flush(max(ends - monotonic(), 0)):
             lost = self._settlement.unsettled
-            self._voice.error(
+            self._own_events.error(
                 RepositoryUnavailable(
                     self._queue.name,
                     f"{lost} outcome(s) could not be written; their jobs run again",
@@ -183,17 +183,17 @@ class WorkerParts:
                 "closing the worker",
             )
 
-    async def _sign_off(self) -> None:
+    async def _deregister(self) -> None:
         try:
             async with asyncio.timeout(_LAST_WRITES):
-                await self._outages.endure(
-                    "signing off",
+                await self._outages.keep_trying(
+                    "deregistering",
                     lambda: self._queue.outcomes.deregister(self._worker_id),
                     is_over=lambda: True,
                     errors=Exception,
                 )
         except TimeoutError as error:
-            self._voice.error(error, "signing off")
+            self._own_events.error(error, "deregistering")
 
     # ── between the parts ────────────────────────────────────────────────────────────────────
 
