@@ -236,19 +236,15 @@ def are_uniform(jobs: Sequence[Job]) -> bool:
     )
 
 
-def shared_values(job: Job) -> dict[str, Any]:
-    """What a new job shares with those that are uniform with it, by column."""
-    return {column.name: column.value(job) for column in _SHARED}
+shared_values: Final = RowShape(Job, _SHARED).values
+"""What a new job shares with those that are uniform with it, by column."""
+computed_values: Final = RowShape(Job, _COMPUTED).values
+"""What depends on the clock and the order, of a job that was given both, by column."""
 
 
 def each_values(jobs: Sequence[Job]) -> dict[str, list[Any]]:
     """What new jobs do not share, by column."""
-    return {column.name: [column.value(job) for job in jobs] for column in _EACH}
-
-
-def computed_values(job: Job) -> dict[str, Any]:
-    """What depends on the clock and the order, of a job that was given both, by column."""
-    return {column.name: column.value(job) for column in _COMPUTED}
+    return {column.name: column.values(jobs) for column in _EACH}
 
 
 # ── claimed jobs ─────────────────────────────────────────────────────────────────────────────────

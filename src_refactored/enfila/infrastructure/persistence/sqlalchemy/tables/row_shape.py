@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -39,10 +39,10 @@ class Column:
         """The attribute of the entity."""
         return self.field or self.name
 
-    def value(self, entity: object) -> Any:
-        """What is stored of an entity."""
-        found = attrgetter(self.attribute)(entity)
-        return found if self.write is None else self.write(found)
+    def values(self, entities: Iterable[object]) -> list[Any]:
+        """What is stored of entities."""
+        found = map(attrgetter(self.attribute), entities)
+        return list(found if self.write is None else map(self.write, found))
 
     def declared(self, *constraints: sa.schema.SchemaItem) -> sa.Column[Any]:
         """The column for a table."""
