@@ -58,11 +58,11 @@ async def run_inline(it: Implementation, arguments: dict[str, Any]) -> Any:  # n
 
 
 async def _run(it: Implementation, run: Run, payload: object) -> object:
-    call, desk = it.handler().function, _Log()
+    call, controls = it.handler().function, _Log()
     if it.on_loop:
-        answer = call(ActiveJob(run, desk, payload))
+        answer = call(ActiveJob(run, controls, payload))
     else:
         cancelled, loop = threading.Event(), asyncio.get_running_loop()
-        job = SyncActiveJob[Any](run, desk, payload, cancelled, loop)
+        job = SyncActiveJob[Any](run, controls, payload, cancelled, loop)
         answer = await asyncio.to_thread(call, job)
     return await cast("Awaitable[object]", answer) if inspect.isawaitable(answer) else answer

@@ -38,11 +38,11 @@ class JobControls(Protocol):
 class _RunningJob(Generic[P]):
     """What the jobs of async and of plain processors have in common."""
 
-    __slots__ = ("_desk", "_payload", "_run")
+    __slots__ = ("_controls", "_payload", "_run")
 
-    def __init__(self, run: Run, desk: JobControls, payload: object) -> None:
+    def __init__(self, run: Run, controls: JobControls, payload: object) -> None:
         self._run = run
-        self._desk = desk
+        self._controls = controls
         self._payload = payload
 
     @property
@@ -147,7 +147,7 @@ class ActiveJob(_RunningJob[P]):
         Raises:
             LockLost: another worker has the job, or this run is over; nothing was written.
         """
-        await self._desk.update_progress(self._run, line=log_line(line))
+        await self._controls.update_progress(self._run, line=log_line(line))
 
     async def update_progress(self, value: Json) -> None:
         """Stores how far it is: a number, a text or an object; returns after the commit.
@@ -156,7 +156,7 @@ class ActiveJob(_RunningJob[P]):
             LockLost: another worker has the job, or this run is over; nothing was written.
             InvalidRequest: it is not JSON.
         """
-        await self._desk.update_progress(self._run, progress=progress_document(value))
+        await self._controls.update_progress(self._run, progress=progress_document(value))
 
     async def extend_lock(self, length: Duration) -> None:
         """Makes the lock hold for so long from now on.
@@ -169,7 +169,7 @@ class ActiveJob(_RunningJob[P]):
             LockLost: another worker has the job, or this run is over; nothing was written.
             RepositoryUnavailable: the database is away.
         """
-        await self._desk.extend_lock(self._run, duration("duration", length, allow_zero=False))
+        await self._controls.extend_lock(self._run, duration("duration", length, allow_zero=False))
 
 
 class SyncActiveJob(_RunningJob[P]):
@@ -180,12 +180,12 @@ class SyncActiveJob(_RunningJob[P]):
     def __init__(
         self,
         run: Run,
-        desk: JobControls,
+        controls: JobControls,
         payload: object,
         cancelled: threading.Event,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(run, desk, payload)
+        super().__init__(run, controls, payload)
         self._cancelled = cancelled
         self._loop = loop
 
@@ -196,16 +196,16 @@ class SyncActiveJob(_RunningJob[P]):
 
     def log(self, line: str) -> None:
         """As `ActiveJob.log`."""
-        self._wait(self._desk.update_progress(self._run, line=log_line(line)))
+        self._wait(self._controls.update_progress(self._run, line=log_line(line)))
 
     def update_progress(self, value: Json) -> None:
         """As `ActiveJob.update_progress`."""
-        self._wait(self._desk.update_progress(self._run, progress=progress_document(value)))
+        self._wait(self._controls.update_progress(self._run, progress=progress_document(value)))
 
     def extend_lock(self, length: Duration) -> None:
         """As `ActiveJob.extend_lock`."""
         self._wait(
-            self._desk.extend_lock(self._run, duration("duration", length, allow_zero=False))
+            self._controls.extend_lock(self._run, duration("duration", length, allow_zero=False))
         )
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:

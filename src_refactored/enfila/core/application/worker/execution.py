@@ -58,7 +58,7 @@ class Execution:
     """Runs one job at a time to its outcome, as often at the same time as it is called.
 
     Args:
-        desk: what the running jobs may ask of the worker.
+        controls: what the running jobs may ask of the worker.
         report: told of what went wrong beside a handler.
     """
 
@@ -69,7 +69,7 @@ class Execution:
         processor: Processor,
         options: WorkerOptions,
         *,
-        desk: JobControls,
+        controls: JobControls,
         interrupter: Interrupter,
         threads: Threads,
         report: ErrorReport,
@@ -79,7 +79,7 @@ class Execution:
         self._processor = processor
         self._backoffs = options.backoffs
         self._timeout = cast("timedelta | None", options.timeout)
-        self._desk = desk
+        self._controls = controls
         self._interrupter = interrupter
         self._threads = threads
         self._report_error = report
@@ -156,7 +156,7 @@ class Execution:
 
     async def _call(self, handler: Handler, run: Run, payload: object) -> object:
         if handler.is_async:
-            answer = handler.function(ActiveJob(run, self._desk, payload))
+            answer = handler.function(ActiveJob(run, self._controls, payload))
         else:
             answer = await self._call_in_thread(handler, run, payload)
         if not inspect.isawaitable(answer):
@@ -169,7 +169,7 @@ class Execution:
     async def _call_in_thread(self, handler: Handler, run: Run, payload: object) -> object:
         cancelled = threading.Event()
         loop = asyncio.get_running_loop()
-        job = SyncActiveJob[object](run, self._desk, payload, cancelled, loop)
+        job = SyncActiveJob[object](run, self._controls, payload, cancelled, loop)
         run.cancelled = cancelled
         run.thread = self._threads.call(lambda: handler.function(job))
         try:

@@ -86,7 +86,7 @@ class WorkerComponents:
             worker,
             processor,
             options,
-            desk=WorkerJobControls(self._progress, self._renewal),
+            controls=WorkerJobControls(self._progress, self._renewal),
             interrupter=interrupter,
             threads=self._threads,
             report=events.error,
