@@ -55,31 +55,31 @@ from enfila.core.domain.errors import (
     UnknownTimeZone,
     Unrecoverable,
 )
-from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
-from enfila.core.domain.job.backoff import Backoff
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
-from enfila.core.domain.job.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.running.attempt import Attempt, AttemptOutcome
+from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job_type import JobType, JobTypeInfo, RunStatistics
 from enfila.core.domain.queue import QueueCounts
-from enfila.core.domain.schedule.cron import Cron
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.schedule.interval import AfterCompletion, Interval
-from enfila.core.domain.schedule.misfire import CatchUp, Misfire
-from enfila.core.domain.schedule.once import Once
-from enfila.core.domain.schedule.overlap import Overlap
 from enfila.core.domain.schedule.preview import Preview
-from enfila.core.domain.schedule.run import ItemCounts, RunState, ScheduleRun
+from enfila.core.domain.schedule.rules.misfire import CatchUp, Misfire
+from enfila.core.domain.schedule.rules.overlap import Overlap
+from enfila.core.domain.schedule.runs.run import ItemCounts, RunState, ScheduleRun
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 from enfila.core.domain.schedule.state import ScheduleState
 from enfila.core.domain.schedule.target import Target
-from enfila.core.domain.schedule.times_of_day import TimesOfDay
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion, Interval
+from enfila.core.domain.schedule.triggers.once import Once
+from enfila.core.domain.schedule.triggers.times_of_day import TimesOfDay
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.queue.queue_service import QueueService
 

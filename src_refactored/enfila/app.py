@@ -24,7 +24,7 @@ from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.core.domain.job.policies.retention import RetentionPolicy
 
 if TYPE_CHECKING:
     from enfila.infrastructure.ioc.container import Container

@@ -8,14 +8,14 @@ from typing import Any
 from enfila.core.application.job_ids import JobIds
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
-from enfila.core.domain.job.addition import Added
-from enfila.core.domain.job.claim import Claim
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId, new_worker_id
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Lock
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
-from enfila.core.domain.job.outcome import Completed, Failed, Outcome
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.lock import Lock
+from enfila.core.domain.job.running.outcome import Completed, Failed, Outcome
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Amendment, Transition
 from enfila.core.domain.json_document import JsonDocument

@@ -9,11 +9,11 @@ from enfila.core.application.ports.schedule_repository import ScheduleStep
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.schedule.interval import Interval
-from enfila.core.domain.schedule.run import NewRun, Origin, ScheduleRun
+from enfila.core.domain.schedule.rules.tick import Advance
+from enfila.core.domain.schedule.runs.run import NewRun, Origin, ScheduleRun
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.target import Target
-from enfila.core.domain.schedule.tick import Advance
+from enfila.core.domain.schedule.triggers.interval import Interval
 from enfila.testing import FrozenClock
 from tests.contract.building import Line, completed, make_job
 

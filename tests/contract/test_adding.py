@@ -7,10 +7,10 @@ import pytest
 
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.backoff import Backoff
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.retention import Retention
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.policies.retention import Retention
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.queue import LONGEST_NAME
 from tests.contract.building import ALL_STATES, Line, ids, make_job

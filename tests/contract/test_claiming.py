@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from enfila.core.domain.job.identity import new_worker_id
-from enfila.core.domain.job.outcome import Snoozed
+from enfila.core.domain.job.running.outcome import Snoozed
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job_type import JobType
 from tests.contract.building import ALL_STATES, FAILED, Line, completed, ids

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from enfila.core.domain.job.deduplication import Deduplication
-from enfila.core.domain.job.outcome import Released
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.running.outcome import Released
 from enfila.core.domain.job.state import JobState
 from tests.contract.adapters import server_url
 from tests.contract.building import Line, completed, ids

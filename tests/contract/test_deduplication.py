@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Cancelled, Failed, Outcome, Released, Snoozed
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.running.outcome import Cancelled, Failed, Outcome, Released, Snoozed
 from enfila.core.domain.job.state import JobState
 from tests.contract.building import ALL_STATES, BOOM, FAILED, LOCK, Line, completed, ids
 from tests.contract.conftest import Connect

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from enfila.core.application.ports.job_repository import IJobRepository
-from enfila.core.domain.job.attempt import AttemptOutcome
-from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.running.attempt import AttemptOutcome
 from enfila.core.domain.job_type import JobType, JobTypeInfo, RunStatistics
 from enfila.testing import FrozenClock
 from tests.contract.conftest import Connect

@@ -8,9 +8,9 @@ import pytest
 from enfila.core.application.ports.job_reader import LogLine, Overdue
 from enfila.core.domain.job.identity import LockToken
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension
-from enfila.core.domain.job.outcome import Cancelled, Released
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.lock import Extension
+from enfila.core.domain.job.running.outcome import Cancelled, Released
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import JsonDocument
 from tests.contract.building import LOCK, Line, completed, ids, lock_of, make_job

@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 
 from enfila.core.application.ports.job_reader import Overdue
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Cancelled, Outcome, Released, Snoozed
-from enfila.core.domain.job.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.running.outcome import Cancelled, Outcome, Released, Snoozed
 from enfila.core.domain.job.state import FINAL, JobState
 from enfila.core.domain.job.transition import Transition
 from enfila.core.domain.json_document import JsonDocument

@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Cancelled, Outcome
-from enfila.core.domain.job.progress import ProgressUpdate
-from enfila.core.domain.job.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.running.outcome import Cancelled, Outcome
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import FINAL, UNFINISHED, JobState
 from tests.contract.building import ALL_STATES, FAILED, Line, completed, ids, make_job
 

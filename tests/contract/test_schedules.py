@@ -9,16 +9,16 @@ import pytest
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.schedule_repository import ScheduleFilter
 from enfila.core.domain.errors import InvalidRequest, ScheduleExists
-from enfila.core.domain.job.deduplication import Deduplication
+from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.state import JobState
-from enfila.core.domain.schedule.cron import Cron
-from enfila.core.domain.schedule.interval import AfterCompletion, Interval
-from enfila.core.domain.schedule.misfire import Misfire
-from enfila.core.domain.schedule.overlap import Overlap
-from enfila.core.domain.schedule.run import NewRun, Origin, RunState
+from enfila.core.domain.schedule.rules.misfire import Misfire
+from enfila.core.domain.schedule.rules.overlap import Overlap
+from enfila.core.domain.schedule.runs.run import NewRun, Origin, RunState
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import Owner, ScheduleState
 from enfila.core.domain.schedule.target import Target
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion, Interval
 from enfila.testing import FrozenClock
 from tests.contract.building import Line
 from tests.contract.conftest import Connect

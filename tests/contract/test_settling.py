@@ -7,13 +7,20 @@ from typing import Any
 
 import pytest
 
-from enfila.core.domain.job.attempt import AttemptOutcome
-from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.failure import LONGEST_MESSAGE, LONGEST_TRACE, JobError
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Cancelled, Completed, Failed, Outcome, Released, Snoozed
-from enfila.core.domain.job.retention import Retention
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.policies.retention import Retention
+from enfila.core.domain.job.running.attempt import AttemptOutcome
+from enfila.core.domain.job.running.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    Outcome,
+    Released,
+    Snoozed,
+)
 from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.job.transition import Transition
 from enfila.core.domain.json_document import JsonDocument

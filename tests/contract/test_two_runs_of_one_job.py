@@ -10,8 +10,8 @@ import pytest
 
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Completed, Released
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.outcome import Completed, Released
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import JsonDocument
 from tests.contract.building import Line

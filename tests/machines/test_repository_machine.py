@@ -23,15 +23,22 @@ from hypothesis.stateful import (
 from enfila.core.application.ports.job_reader import Overdue
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.domain.errors import MoveNotAllowed
-from enfila.core.domain.job.backoff import Backoff
-from enfila.core.domain.job.claim import Claim
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.identity import JobId, new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Cancelled, Completed, Failed, Outcome, Released, Snoozed
-from enfila.core.domain.job.progress import ProgressUpdate
-from enfila.core.domain.job.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    Outcome,
+    Released,
+    Snoozed,
+)
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Amendment, Transition
 from enfila.core.domain.json_document import JsonDocument

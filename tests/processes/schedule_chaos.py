@@ -32,7 +32,7 @@ from enfila import (
     TimesOfDay,
 )
 from enfila.core.domain.schedule.due import times_between
-from enfila.core.domain.schedule.trigger import Trigger
+from enfila.core.domain.schedule.triggers.trigger import Trigger
 from enfila.testing import FrozenClock
 from tests.processes.chaos import cut_connections, places
 from tests.processes.chaos_command import command

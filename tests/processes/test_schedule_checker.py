@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from enfila.core.domain.schedule.due import times_between
-from enfila.core.domain.schedule.misfire import CatchUp
+from enfila.core.domain.schedule.rules.misfire import CatchUp
 from tests.processes.schedule_chaos import (
     START,
     WEEK,

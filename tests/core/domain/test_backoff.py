@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from enfila.core.domain.duration import LONGEST
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.backoff import Backoff
+from enfila.core.domain.job.policies.backoff import Backoff
 
 
 def waits(backoff: Backoff, failures: int, chance: float = 0.0) -> list[float]:

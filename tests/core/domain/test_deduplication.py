@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.deduplication import (
+from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.policies.deduplication import (
     Decision,
     Deduplication,
     DeduplicationMode,
     KeyHolder,
 )
-from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.state import FINAL, JobState
 from enfila.testing.frozen_clock import BEGINNING
 

@@ -8,14 +8,21 @@ import pytest
 
 from enfila.core.application.job_ids import JobIds
 from enfila.core.domain.errors import MoveNotAllowed
-from enfila.core.domain.job.attempt import AttemptOutcome
-from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Cancelled, Completed, Failed, Outcome, Released, Snoozed
-from enfila.core.domain.job.retention import Retention
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.policies.retention import Retention
+from enfila.core.domain.job.running.attempt import AttemptOutcome
+from enfila.core.domain.job.running.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    Outcome,
+    Released,
+    Snoozed,
+)
 from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.json_document import JsonDocument
 from enfila.testing.frozen_clock import BEGINNING as NOW

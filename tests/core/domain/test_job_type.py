@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.running.attempt import AttemptOutcome
 from enfila.core.domain.job_type import JobType, RunStatistics
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

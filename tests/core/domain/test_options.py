@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.backoff import Backoff
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions, options_from_text
-from enfila.core.domain.job.retention import Retention
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.policies.retention import Retention
 
 AWARE = datetime(2026, 5, 1, 12, tzinfo=timezone(timedelta(hours=2)))
 LENGTH = "give seconds or a timedelta, more than 0"

@@ -9,7 +9,7 @@ import pytest
 from enfila.core.domain.duration import LONGEST, duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.failure import LONGEST_MESSAGE, LONGEST_TRACE, JobError, storable
-from enfila.core.domain.job.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.queue import QueueCounts, name
 

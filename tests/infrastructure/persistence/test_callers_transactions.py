@@ -16,8 +16,8 @@ from enfila.app import Enfila
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.domain.errors import InvalidRequest, RepositoryUnavailable, SchemaMismatch
 from enfila.core.domain.events import JobAdded
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.queue.queue_service import QueueService

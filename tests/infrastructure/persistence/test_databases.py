@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from enfila import Enfila
 from enfila.core.domain.errors import AlreadyClosed
-from enfila.core.domain.job.claim import Claim
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.identity import new_worker_id
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.running.claim import Claim
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database import server_database

@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 import enfila
 from enfila.core.domain.errors import SchemaMismatch
 from enfila.core.domain.job.identity import LockToken
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database

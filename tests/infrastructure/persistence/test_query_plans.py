@@ -20,12 +20,12 @@ from psycopg import sql
 from enfila.core.application.ports.job_reader import Overdue
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.system_clock import SystemClock
-from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.progress import ProgressUpdate
-from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.core.domain.job.policies.retention import RetentionPolicy
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import JsonDocument
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository

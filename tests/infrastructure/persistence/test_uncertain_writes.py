@@ -10,11 +10,11 @@ import pytest
 from enfila import Enfila
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.events import JobCompleted
-from enfila.core.domain.job.attempt import AttemptOutcome
-from enfila.core.domain.job.backoff import Backoff
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Released
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.running.attempt import AttemptOutcome
+from enfila.core.domain.job.running.outcome import Released
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import StatementCall

@@ -8,7 +8,7 @@ from enfila.core.application.queue.queue_components import QueueComponents
 from enfila.core.domain.events import Event
 from enfila.core.domain.job.identity import JobId, WorkerId, new_worker_id
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Completed, Outcome
+from enfila.core.domain.job.running.outcome import Completed, Outcome
 from enfila.infrastructure.queue.queue_service import QueueService
 
 Queue = QueueService[Any, Any]

@@ -13,10 +13,10 @@ from enfila.core.application.ports.transactional_jobs import ITransactionalJobs
 from enfila.core.application.ports.wake_up import Hint, Notice
 from enfila.core.application.queue.new_job import NewJob
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest, RepositoryUnavailable
-from enfila.core.domain.job.addition import Added
-from enfila.core.domain.job.deduplication import Deduplication
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 from enfila.infrastructure.queue.queue_service import QueueService

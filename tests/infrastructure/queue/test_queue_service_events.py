@@ -10,11 +10,11 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import Notice
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.events import QUEUE_EVENTS, JobAdded, JobCompleted, QueueDrained
-from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Failed, Released
+from enfila.core.domain.job.running.outcome import Failed, Released
 from enfila.core.domain.job.transition import Transition
 from enfila.core.domain.queue import QueueCounts
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository, InMemoryStorage

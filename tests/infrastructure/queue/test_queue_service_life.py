@@ -13,7 +13,7 @@ from enfila.core.domain.errors import AlreadyClosed, InvalidRequest, RepositoryU
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
 from enfila.core.domain.queue import QueueCounts

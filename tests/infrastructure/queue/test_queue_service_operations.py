@@ -20,7 +20,7 @@ from enfila.core.domain.errors import (
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Cancelled, Failed
+from enfila.core.domain.job.running.outcome import Cancelled, Failed
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Amendment, Transition
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository

@@ -16,7 +16,7 @@ from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Cancelled, Failed
+from enfila.core.domain.job.running.outcome import Cancelled, Failed
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 from enfila.infrastructure.queue.queue_service import QueueService
 from enfila.testing import FrozenClock

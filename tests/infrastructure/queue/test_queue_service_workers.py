@@ -8,14 +8,14 @@ import pytest
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.domain.errors import InvalidRequest, LockLost, ResultRefused, Unrecoverable
-from enfila.core.domain.job.backoff import Backoff
-from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Completed, Released, Snoozed
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.outcome import Completed, Released, Snoozed
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 from enfila.infrastructure.queue.queue_service import QueueService

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Final
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.failure import storable
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
+from enfila.core.domain.job.running.attempt import AttemptOutcome
 from enfila.core.domain.queue import name as checked_name
 
 DEFAULT_QUEUE: Final = "default"

@@ -37,16 +37,16 @@ from enfila.core.domain.errors import (
     LockLost,
     Unrecoverable,
 )
-from enfila.core.domain.job.addition import Added
-from enfila.core.domain.job.claim import Claim
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId, job_id as checked_id
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Completed, Failed, Outcome
-from enfila.core.domain.job.progress import ProgressUpdate
-from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.core.domain.job.policies.retention import RetentionPolicy
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.lock import Extension, Lock
+from enfila.core.domain.job.running.outcome import Completed, Failed, Outcome
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import LARGEST_DOCUMENT, Json, JsonDocument
 from enfila.core.domain.queue import QueueCounts, name as checked_name

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from enfila.core.application.job_types.run_counter import RunCounter
-from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Cancelled, Failed, Outcome, Released, Snoozed
+from enfila.core.domain.job.running.attempt import AttemptOutcome
+from enfila.core.domain.job.running.outcome import Cancelled, Failed, Outcome, Released, Snoozed
 from enfila.core.domain.job_type import RunStatistics
 from enfila.testing import FrozenClock
 from tests.contract.building import BOOM, completed, make_job

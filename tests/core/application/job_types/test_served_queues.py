@@ -22,11 +22,11 @@ from enfila import (
     WorkerService,
 )
 from enfila.core.application.queue.job_handle import JobHandle
-from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Completed
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.attempt import AttemptOutcome
+from enfila.core.domain.job.running.outcome import Completed
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job_type import RunStatistics
 from enfila.core.domain.json_document import JsonDocument
 from tests.core.application.worker.unreliable_repository import UnreliableRepository

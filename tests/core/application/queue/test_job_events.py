@@ -16,12 +16,19 @@ from enfila.core.domain.events import (
     JobRetrying,
     JobStalled,
 )
-from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Cancelled, Completed, Failed, Outcome, Released, Snoozed
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.running.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    Outcome,
+    Released,
+    Snoozed,
+)
 from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.job.transition import Transition
 from enfila.core.domain.json_document import NULL, JsonDocument

@@ -15,12 +15,12 @@ from enfila.core.application.ports.wake_up import Hint, Notice
 from enfila.core.application.queue.publisher import Publisher
 from enfila.core.domain.errors import AlreadyClosed
 from enfila.core.domain.events import QUEUE_EVENTS
-from enfila.core.domain.job.addition import Added
-from enfila.core.domain.job.deduplication import Deduplication
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.identity import JobId, LockToken
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import JsonDocument
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository

@@ -14,15 +14,15 @@ from enfila.core.application.scheduler.schedules import Schedules
 from enfila.core.application.scheduler.target_check import TargetCheck
 from enfila.core.application.scheduler.ticking import Ticking
 from enfila.core.domain.events import Event
-from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Outcome
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.outcome import Outcome
 from enfila.core.domain.schedule.events import SCHEDULER_EVENTS
-from enfila.core.domain.schedule.interval import Interval
-from enfila.core.domain.schedule.run import RunState, ScheduleRun
+from enfila.core.domain.schedule.runs.run import RunState, ScheduleRun
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
+from enfila.core.domain.schedule.triggers.interval import Interval
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 from enfila.testing import FrozenClock
 from tests.contract.building import completed
@@ -115,7 +115,7 @@ def forget_zone(monkeypatch: Any, gone: str) -> None:
             raise zoneinfo.ZoneInfoNotFoundError(name)
         return known(name)
 
-    monkeypatch.setattr("enfila.core.domain.schedule.time_zone.ZoneInfo", look_up)
+    monkeypatch.setattr("enfila.core.domain.schedule.zones.time_zone.ZoneInfo", look_up)
 
 
 def at(clock: FrozenClock, **ahead: float) -> datetime:

@@ -7,10 +7,10 @@ import pytest
 
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.scheduler.cancelling import Cancelling
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Released
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.running.outcome import Released
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.queue.queue_service import QueueService
 from tests.core.application.scheduler.stage import QUEUE, Stage

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from enfila.core.application.scheduler.recomputing import Recomputing
-from enfila.core.domain.schedule.interval import AfterCompletion
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import ScheduleState
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion
 from tests.core.application.scheduler.stage import Stage, at, forget_zone
 
 

@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 
 from enfila.core.domain.errors import RepositoryUnavailable
-from enfila.core.domain.job.outcome import Completed
+from enfila.core.domain.job.running.outcome import Completed
 from enfila.core.domain.json_document import JsonDocument
 from enfila.core.domain.schedule.events import ScheduleRunEnded
-from enfila.core.domain.schedule.interval import AfterCompletion
-from enfila.core.domain.schedule.run import ItemCounts, RunState
+from enfila.core.domain.schedule.runs.run import ItemCounts, RunState
+from enfila.core.domain.schedule.runs.statistics import RunStatus
 from enfila.core.domain.schedule.state import ScheduleState
-from enfila.core.domain.schedule.statistics import RunStatus
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion
 from tests.contract.building import FAILED
 from tests.core.application.scheduler.stage import Stage, at, forget_zone
 

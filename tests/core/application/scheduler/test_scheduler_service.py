@@ -22,8 +22,8 @@ from enfila.core.domain.errors import (
 )
 from enfila.core.domain.events import Event
 from enfila.core.domain.job.state import JobState
-from enfila.core.domain.schedule.interval import AfterCompletion
-from enfila.core.domain.schedule.misfire import Misfire
+from enfila.core.domain.schedule.rules.misfire import Misfire
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion
 from tests.core.application.scheduler.stage import QUEUE, Stage
 
 MakeScheduler = Callable[..., SchedulerService]

@@ -15,12 +15,12 @@ from enfila.core.domain.errors import (
     UnknownTimeZone,
 )
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.schedule.cron import Cron
-from enfila.core.domain.schedule.interval import AfterCompletion, Interval
-from enfila.core.domain.schedule.run import Origin, RunState
+from enfila.core.domain.schedule.runs.run import Origin, RunState
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 from enfila.core.domain.schedule.state import Owner, ScheduleState
-from enfila.core.domain.schedule.times_of_day import TimesOfDay
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion, Interval
+from enfila.core.domain.schedule.triggers.times_of_day import TimesOfDay
 from tests.core.application.scheduler.stage import QUEUE, Stage, at
 
 HOUR = timedelta(hours=1)

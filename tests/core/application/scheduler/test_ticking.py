@@ -18,11 +18,11 @@ from enfila.core.domain.schedule.events import (
     ScheduleTicksDropped,
     ScheduleTickSkipped,
 )
-from enfila.core.domain.schedule.interval import Interval
-from enfila.core.domain.schedule.misfire import Misfire
-from enfila.core.domain.schedule.run import RunState
+from enfila.core.domain.schedule.rules.misfire import Misfire
+from enfila.core.domain.schedule.runs.run import RunState
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 from enfila.core.domain.schedule.state import ScheduleState
+from enfila.core.domain.schedule.triggers.interval import Interval
 from tests.core.application.scheduler.stage import POLL, QUEUE, Stage, at, forget_zone, told_times
 
 ALL = Misfire("all")

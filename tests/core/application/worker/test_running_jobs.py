@@ -13,9 +13,9 @@ from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain.errors import JobNotCompleted, Unrecoverable
-from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 from enfila.infrastructure.queue.queue_service import QueueService

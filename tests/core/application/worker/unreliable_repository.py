@@ -5,11 +5,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from enfila.core.domain.errors import RepositoryUnavailable
-from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension, Lock
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.lock import Extension, Lock
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.transition import Transition
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.memory.job_repository import InMemoryJobRepository

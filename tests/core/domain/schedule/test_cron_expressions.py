@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.schedule.cron import Cron
+from enfila.core.domain.schedule.triggers.cron import Cron
 
 UTC_ZONE = ZoneInfo("UTC")
 START = datetime(2025, 3, 5, 5, tzinfo=UTC)  # a Wednesday

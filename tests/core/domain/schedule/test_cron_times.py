@@ -12,8 +12,8 @@ from cronsim import CronSim, CronSimError
 from hypothesis import assume, given, settings, strategies as st
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.schedule.cron import Cron
-from enfila.core.domain.schedule.offset_changes import shifts_between
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.zones.offset_changes import shifts_between
 
 ZONES = [
     "America/Sao_Paulo",

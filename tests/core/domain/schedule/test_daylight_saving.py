@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from enfila.core.domain.schedule.cron import Cron
-from enfila.core.domain.schedule.interval import Interval
-from enfila.core.domain.schedule.offset_changes import shifts_between
-from enfila.core.domain.schedule.times_of_day import TimesOfDay
-from enfila.core.domain.schedule.trigger import Trigger
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.triggers.interval import Interval
+from enfila.core.domain.schedule.triggers.times_of_day import TimesOfDay
+from enfila.core.domain.schedule.triggers.trigger import Trigger
+from enfila.core.domain.schedule.zones.offset_changes import shifts_between
 
 ZONES = [
     "America/Sao_Paulo",

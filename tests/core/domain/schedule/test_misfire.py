@@ -7,11 +7,11 @@ from hypothesis import given, settings, strategies as st
 
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.schedule.interval import Interval
-from enfila.core.domain.schedule.misfire import ON_TIME, CatchUp, Misfire
+from enfila.core.domain.schedule.rules.misfire import ON_TIME, CatchUp, Misfire
+from enfila.core.domain.schedule.rules.tick import Advance, DropReason
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.target import Target
-from enfila.core.domain.schedule.tick import Advance, DropReason
+from enfila.core.domain.schedule.triggers.interval import Interval
 
 START = datetime(2025, 3, 5, 12, tzinfo=UTC)
 

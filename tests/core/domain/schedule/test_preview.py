@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.schedule.cron import Cron
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.schedule.interval import AfterCompletion, Interval
 from enfila.core.domain.schedule.preview import backfill_times, preview
 from enfila.core.domain.schedule.target import Target
-from enfila.core.domain.schedule.trigger import Trigger
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion, Interval
+from enfila.core.domain.schedule.triggers.trigger import Trigger
 
 
 def definition(trigger: Trigger, zone: str = "UTC") -> ScheduleDefinition:

@@ -10,19 +10,19 @@ from hypothesis import given, settings, strategies as st
 
 from enfila.core.domain.errors import InvalidRequest, UnknownTimeZone
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.schedule.cron import Cron
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.schedule.interval import AfterCompletion, Interval
-from enfila.core.domain.schedule.jitter import jittered
-from enfila.core.domain.schedule.misfire import Misfire
-from enfila.core.domain.schedule.once import Once
-from enfila.core.domain.schedule.overlap import Overlap, OverlapDecision
+from enfila.core.domain.schedule.rules.jitter import jittered
+from enfila.core.domain.schedule.rules.misfire import Misfire
+from enfila.core.domain.schedule.rules.overlap import Overlap, OverlapDecision
+from enfila.core.domain.schedule.rules.tick import Advance
+from enfila.core.domain.schedule.runs.statistics import RunOutcome, RunStatus
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import FinishReason, Owner, ScheduleState
-from enfila.core.domain.schedule.statistics import RunOutcome, RunStatus
 from enfila.core.domain.schedule.target import Target
-from enfila.core.domain.schedule.tick import Advance
-from enfila.core.domain.schedule.times_of_day import TimesOfDay
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion, Interval
+from enfila.core.domain.schedule.triggers.once import Once
+from enfila.core.domain.schedule.triggers.times_of_day import TimesOfDay
 
 NOON = datetime(2025, 3, 5, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from enfila.core.domain.errors import InvalidRequest, UnknownTimeZone
-from enfila.core.domain.schedule.cron import Cron
-from enfila.core.domain.schedule.interval import AfterCompletion, Interval
-from enfila.core.domain.schedule.once import Once
-from enfila.core.domain.schedule.time_zone import load_zone
-from enfila.core.domain.schedule.times_of_day import TimesOfDay
-from enfila.core.domain.schedule.trigger import Trigger, trigger_from_document
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion, Interval
+from enfila.core.domain.schedule.triggers.once import Once
+from enfila.core.domain.schedule.triggers.times_of_day import TimesOfDay
+from enfila.core.domain.schedule.triggers.trigger import Trigger, trigger_from_document
+from enfila.core.domain.schedule.zones.time_zone import load_zone
 
 UTC_ZONE = ZoneInfo("UTC")
 NOON = datetime(2025, 3, 5, 12, tzinfo=UTC)  # a Wednesday

@@ -17,7 +17,7 @@ from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.job_type import JobType
 from enfila.core.domain.json_document import Json
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.schedule.trigger import Trigger
+from enfila.core.domain.schedule.triggers.trigger import Trigger
 
 Call = ParamSpec("Call")
 """What the target is called with."""

@@ -17,7 +17,7 @@ from enfila.core.application.worker.active_job import ActiveJob, JobControls, Sy
 from enfila.core.application.worker.run import Run
 from enfila.core.domain.job.identity import LockToken
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
+from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.json_document import JsonDocument
 
 logger = logging.getLogger("enfila.inline_run")

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import TypedDict
 
 from enfila.core.domain.duration import Duration
-from enfila.core.domain.job.backoff import Backoff
-from enfila.core.domain.job.deduplication import Deduplication
-from enfila.core.domain.job.retention import RetentionLike
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.policies.retention import RetentionLike
 from enfila.core.domain.json_document import Json
 
 

@@ -19,8 +19,8 @@ from enfila.core.application.queue.payload_codec import PayloadCodec
 from enfila.core.application.worker.processor import Handler, HandlerSource
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.backoff import Backoff
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
+from enfila.core.domain.job.policies.backoff import Backoff
 from enfila.core.domain.job_type import DEFAULT_QUEUE, JobType
 from enfila.core.domain.schedule.definition import ScheduleDefinition
 

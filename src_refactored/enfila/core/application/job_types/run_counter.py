@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Cancelled, Completed, Failed, Outcome
+from enfila.core.domain.job.running.attempt import AttemptOutcome
+from enfila.core.domain.job.running.outcome import Cancelled, Completed, Failed, Outcome
 from enfila.core.domain.job_type import RunStatistics
 
 _STATUS: Final[Mapping[type[Outcome], AttemptOutcome]] = {

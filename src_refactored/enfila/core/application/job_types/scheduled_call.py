@@ -10,8 +10,8 @@ from enfila.core.application.job_types.signature import Signature
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.json_document import Json
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.schedule.misfire import Misfire
-from enfila.core.domain.schedule.overlap import Overlap
+from enfila.core.domain.schedule.rules.misfire import Misfire
+from enfila.core.domain.schedule.rules.overlap import Overlap
 
 P = ParamSpec("P")
 

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from enfila.core.application.queue.payload_codec import PayloadCodec
 from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.outcome import Cancel, Retry, Snooze
+from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.json_document import JsonDocument
 
 _WORDS: Final = (Snooze, Cancel, Retry)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.state import JobState
 
 

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from enfila.core.application.ports.job_reader import IJobReader
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import Notice
-from enfila.core.domain.job.addition import Added
-from enfila.core.domain.job.claim import Claim
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension, Lock
-from enfila.core.domain.job.progress import ProgressUpdate
-from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.core.domain.job.policies.retention import RetentionPolicy
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.lock import Extension, Lock
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Amendment, Transition
 

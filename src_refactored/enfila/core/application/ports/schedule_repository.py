@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from enfila.core.domain.schedule.run import NewRun
+from enfila.core.domain.schedule.rules.tick import Advance
+from enfila.core.domain.schedule.runs.run import NewRun
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import Owner, ScheduleState
-from enfila.core.domain.schedule.tick import Advance
 
 Decision = Callable[[Schedule, datetime], Schedule]
 """What a schedule is to become, given what it is and the current instant.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.schedule.run import NewRun, RunId, ScheduleRun
+from enfila.core.domain.schedule.runs.run import NewRun, RunId, ScheduleRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from enfila.core.domain.events import QUEUE_EVENTS
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension, Lock
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.running.lock import Extension, Lock
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import Json
 from enfila.core.domain.queue import QueueCounts

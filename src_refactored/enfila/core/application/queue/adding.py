@@ -15,7 +15,7 @@ from enfila.core.application.queue.new_job import NewJob
 from enfila.core.application.queue.payload_codec import PayloadCodec
 from enfila.core.application.queue.publisher import Publisher
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.queue import name as checked_name

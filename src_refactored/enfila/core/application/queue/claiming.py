@@ -8,8 +8,8 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.outcome_writer import OutcomeWriter
 from enfila.core.application.queue.publisher import Publisher
 from enfila.core.application.tasks import OwnedTasks
-from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.running.claim import Claim
 
 
 class Claiming:

@@ -19,10 +19,10 @@ from enfila.core.domain.events import (
     JobRetrying,
     JobStalled,
 )
-from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.attempt import AttemptOutcome
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.job.transition import Transition
 

@@ -8,11 +8,11 @@ from typing import Generic, TypeVar, cast
 from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.application.queue.job_operations import JobOperations
 from enfila.core.domain.duration import Duration
-from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import Json
 

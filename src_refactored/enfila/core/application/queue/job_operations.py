@@ -13,11 +13,11 @@ from enfila.core.application.queue.publisher import Publisher
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import JobNotCompleted, JobNotFound, StaleTransition
-from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.failure import storable
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
 

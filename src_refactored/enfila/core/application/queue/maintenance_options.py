@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.core.domain.job.policies.retention import RetentionPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ from enfila.core.application.queue.publisher import Publisher, Writing
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension, Lock
-from enfila.core.domain.job.outcome import Outcome, Released
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.lock import Extension, Lock
+from enfila.core.domain.job.running.outcome import Outcome, Released
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.worker import WorkerInfo
 
 

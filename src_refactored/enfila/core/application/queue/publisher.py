@@ -32,10 +32,10 @@ from enfila.core.domain.events import (
     QueuePaused,
     QueueResumed,
 )
-from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.identity import JobId, LockToken
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import FINAL, JobState
 from enfila.core.domain.job.transition import Transition
 

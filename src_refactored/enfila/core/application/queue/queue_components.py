@@ -25,7 +25,7 @@ from enfila.core.application.sync_portal import SyncPortal
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.core.domain.job.policies.retention import RetentionPolicy
 
 
 class QueueComponents:

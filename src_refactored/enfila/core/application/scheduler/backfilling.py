@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from enfila.core.application.scheduler.job_factory import JobFactory
-from enfila.core.domain.schedule.run import NewRun, Origin
+from enfila.core.domain.schedule.runs.run import NewRun, Origin
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 

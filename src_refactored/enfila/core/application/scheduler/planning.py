@@ -11,11 +11,11 @@ from enfila.core.application.ports.schedule_repository import ScheduleStep
 from enfila.core.application.scheduler.job_factory import JobFactory
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
-from enfila.core.domain.schedule.overlap import OverlapDecision
-from enfila.core.domain.schedule.run import NewRun
+from enfila.core.domain.schedule.rules.overlap import OverlapDecision
+from enfila.core.domain.schedule.rules.tick import Advance, Tick
+from enfila.core.domain.schedule.runs.run import NewRun
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
-from enfila.core.domain.schedule.tick import Advance, Tick
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final
 from enfila.core.application.ports.schedule_run_repository import IScheduleRunRepository
 from enfila.core.application.scheduler.scheduler_events import SchedulerEvents
 from enfila.core.domain.errors import EnfilaError, RepositoryUnavailable
-from enfila.core.domain.schedule.run import RunId, ScheduleRun
+from enfila.core.domain.schedule.runs.run import RunId, ScheduleRun
 
 _RUNS_AT_ONCE: Final = 1_000
 _SHARE_OF_TIME: Final = 20

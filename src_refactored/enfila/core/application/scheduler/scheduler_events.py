@@ -20,7 +20,7 @@ from enfila.core.domain.schedule.events import (
     ScheduleTicksDropped,
     ScheduleTickSkipped,
 )
-from enfila.core.domain.schedule.run import ScheduleRun
+from enfila.core.domain.schedule.runs.run import ScheduleRun
 from enfila.core.domain.schedule.schedule import Schedule
 
 logger = logging.getLogger("enfila.scheduler")

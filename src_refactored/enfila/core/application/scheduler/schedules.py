@@ -22,23 +22,23 @@ from enfila.core.domain.errors import (
     ScheduleChanged,
     ScheduleNotFound,
 )
-from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
+from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.json_document import Json
 from enfila.core.domain.queue import name as checked_name
-from enfila.core.domain.schedule.cron import Cron
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.schedule.instants import instant
-from enfila.core.domain.schedule.misfire import Misfire
-from enfila.core.domain.schedule.overlap import Overlap
 from enfila.core.domain.schedule.preview import Preview, backfill_times, preview
-from enfila.core.domain.schedule.run import NewRun, Origin, RunId, ScheduleRun
+from enfila.core.domain.schedule.rules.misfire import Misfire
+from enfila.core.domain.schedule.rules.overlap import Overlap
+from enfila.core.domain.schedule.runs.run import NewRun, Origin, RunId, ScheduleRun
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 from enfila.core.domain.schedule.state import Owner, ScheduleState
 from enfila.core.domain.schedule.target import Target
-from enfila.core.domain.schedule.time_zone import DEFAULT_ZONE, load_zone
-from enfila.core.domain.schedule.trigger import Trigger
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.triggers.trigger import Trigger
+from enfila.core.domain.schedule.zones.instants import instant
+from enfila.core.domain.schedule.zones.time_zone import DEFAULT_ZONE, load_zone
 
 DEFAULT_SOURCE = "default"
 _MOST_RECENT = 100

@@ -15,7 +15,7 @@ from enfila.core.application.scheduler.planning import Plan, plan
 from enfila.core.application.scheduler.scheduler_events import SchedulerEvents
 from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.schedule.overlap import Overlap
+from enfila.core.domain.schedule.rules.overlap import Overlap
 from enfila.core.domain.schedule.schedule import Schedule
 
 MOST_RUNS_TOGETHER: Final = 1_000

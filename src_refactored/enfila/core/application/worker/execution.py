@@ -28,10 +28,10 @@ from enfila.core.domain.errors import (
     Unrecoverable,
 )
 from enfila.core.domain.events import JobActive, WorkerJobActive
-from enfila.core.domain.job.backoff import BackoffKind
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import (
+from enfila.core.domain.job.policies.backoff import BackoffKind
+from enfila.core.domain.job.running.outcome import (
     Cancel,
     Cancelled,
     Completed,

@@ -15,7 +15,7 @@ from enfila.core.application.worker.interrupter import Interrupter
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.run import Cause, ClaimedRuns, Interruption, Run, Stage
 from enfila.core.application.worker.worker_options import WorkerOptions
-from enfila.core.domain.job.lock import Extension, Lock
+from enfila.core.domain.job.running.lock import Extension, Lock
 
 _DURING: Final = "renewing locks"
 _SHORTEST_INTERVAL: Final = 0.05

@@ -17,7 +17,7 @@ from enfila.core.application.worker.run import Run, Stage
 from enfila.core.domain.errors import LockLost, RepositoryUnavailable
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.json_document import JsonDocument
 
 _MOST_IN_ONE_STATEMENT: Final = 1000

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Outcome
+from enfila.core.domain.job.running.outcome import Outcome
 
 
 class Stage(Enum):

@@ -15,7 +15,7 @@ from enfila.core.application.worker.outage import ErrorReport
 from enfila.core.application.worker.run import Cause, ClaimedRuns, Interruption, Run, Stage
 from enfila.core.application.worker.settlement import Settlement
 from enfila.core.domain.errors import HandlerError
-from enfila.core.domain.job.outcome import Outcome, Released
+from enfila.core.domain.job.running.outcome import Outcome, Released
 
 _SLICE: Final = 0.001
 """Seconds after which runners whose handlers never wait let others have the event loop."""

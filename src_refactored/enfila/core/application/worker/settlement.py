@@ -14,7 +14,7 @@ from enfila.core.application.worker.run import ClaimedRuns, Run, Stage
 from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Failed, Outcome
+from enfila.core.domain.job.running.outcome import Failed, Outcome
 
 _MOST_IN_ONE_STATEMENT: Final = 1_000
 _DURING: Final = "writing outcomes"

@@ -19,7 +19,7 @@ from enfila.core.domain.events import (
 )
 from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.outcome import Completed, Failed
+from enfila.core.domain.job.running.outcome import Completed, Failed
 
 logger = logging.getLogger("enfila.worker")
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from enfila.core.domain.duration import ZERO
 from enfila.core.domain.errors import MoveNotAllowed
-from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
 from enfila.core.domain.job.effect_rules import effects_of
 from enfila.core.domain.job.failure import JobError, storable
 from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.outcome import (
+from enfila.core.domain.job.policies.retention import Retention
+from enfila.core.domain.job.running.attempt import Attempt, AttemptOutcome
+from enfila.core.domain.job.running.outcome import (
     Cancelled,
     Completed,
     Failed,
@@ -23,7 +24,6 @@ from enfila.core.domain.job.outcome import (
     Released,
     Snoozed,
 )
-from enfila.core.domain.job.retention import Retention
 from enfila.core.domain.job.snapshot import JobSnapshot
 from enfila.core.domain.job.state import JobState, Reason, may_move, sources
 from enfila.core.domain.job.transition import Amendment, Transition

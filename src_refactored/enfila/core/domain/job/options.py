@@ -11,10 +11,10 @@ from typing import Any, Final, TypeVar
 
 from enfila.core.domain.duration import ZERO, Duration, duration
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.backoff import Backoff
-from enfila.core.domain.job.deduplication import Deduplication
 from enfila.core.domain.job.failure import storable
-from enfila.core.domain.job.retention import Retention, RetentionLike, retention
+from enfila.core.domain.job.policies.backoff import Backoff
+from enfila.core.domain.job.policies.deduplication import Deduplication
+from enfila.core.domain.job.policies.retention import Retention, RetentionLike, retention
 from enfila.core.domain.json_document import Json, JsonDocument, JsonRefused
 
 T = TypeVar("T")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import NO_TOKEN, JobId, LockToken, WorkerId
-from enfila.core.domain.job.lock import Lock
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.running.attempt import Attempt, AttemptOutcome
+from enfila.core.domain.job.running.lock import Lock
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import NULL, Json, JsonDocument
 

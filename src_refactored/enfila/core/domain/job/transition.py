@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from enfila.core.domain.duration import ZERO
-from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.effect import Effect
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, LockToken
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.retention import Retention
+from enfila.core.domain.job.policies.retention import Retention
+from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.json_document import JsonDocument
 

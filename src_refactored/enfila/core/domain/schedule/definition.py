@@ -14,18 +14,18 @@ from enfila.core.domain.duration import ZERO, duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.failure import storable
 from enfila.core.domain.queue import LONGEST_NAME
-from enfila.core.domain.schedule.instants import (
+from enfila.core.domain.schedule.rules.misfire import Misfire
+from enfila.core.domain.schedule.rules.overlap import Overlap
+from enfila.core.domain.schedule.state import Owner
+from enfila.core.domain.schedule.target import Target
+from enfila.core.domain.schedule.triggers.trigger import KINDS, Trigger, trigger_from_document
+from enfila.core.domain.schedule.zones.instants import (
     MICROSECOND,
     from_text,
     optional_instant,
     text_of,
 )
-from enfila.core.domain.schedule.misfire import Misfire
-from enfila.core.domain.schedule.overlap import Overlap
-from enfila.core.domain.schedule.state import Owner
-from enfila.core.domain.schedule.target import Target
-from enfila.core.domain.schedule.time_zone import DEFAULT_ZONE, load_zone
-from enfila.core.domain.schedule.trigger import KINDS, Trigger, trigger_from_document
+from enfila.core.domain.schedule.zones.time_zone import DEFAULT_ZONE, load_zone
 
 LONGEST_SLUG: Final = 100
 LONGEST_DESCRIPTION: Final = 4_096

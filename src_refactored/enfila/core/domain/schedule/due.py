@@ -10,10 +10,10 @@ from itertools import islice
 from typing import Final
 
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.schedule.instants import MICROSECOND
-from enfila.core.domain.schedule.interval import AfterCompletion
-from enfila.core.domain.schedule.misfire import CatchUp
-from enfila.core.domain.schedule.tick import Dropped, DropReason
+from enfila.core.domain.schedule.rules.misfire import CatchUp
+from enfila.core.domain.schedule.rules.tick import Dropped, DropReason
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion
+from enfila.core.domain.schedule.zones.instants import MICROSECOND
 
 MOST_COUNTED: Final = 1_000
 """Dropped ticks are counted up to here, so that a year of seconds costs no year of counting."""

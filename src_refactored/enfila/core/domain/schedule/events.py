@@ -8,9 +8,9 @@ from typing import ClassVar, Final
 
 from enfila.core.domain.events import Event
 from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.schedule.rules.tick import Dropped
+from enfila.core.domain.schedule.runs.statistics import RunStatus
 from enfila.core.domain.schedule.state import FinishReason
-from enfila.core.domain.schedule.statistics import RunStatus
-from enfila.core.domain.schedule.tick import Dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

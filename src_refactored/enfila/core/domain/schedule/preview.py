@@ -9,14 +9,14 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.schedule.cron import Cron
 from enfila.core.domain.schedule.definition import ScheduleDefinition
 from enfila.core.domain.schedule.due import times_between
-from enfila.core.domain.schedule.instants import MICROSECOND, instant
-from enfila.core.domain.schedule.interval import AfterCompletion
-from enfila.core.domain.schedule.offset_changes import Shift, shift_around
-from enfila.core.domain.schedule.times_of_day import TimesOfDay
-from enfila.core.domain.schedule.trigger import Trigger
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion
+from enfila.core.domain.schedule.triggers.times_of_day import TimesOfDay
+from enfila.core.domain.schedule.triggers.trigger import Trigger
+from enfila.core.domain.schedule.zones.instants import MICROSECOND, instant
+from enfila.core.domain.schedule.zones.offset_changes import Shift, shift_around
 
 MOST_PREVIEWED: Final = 1_000
 MOST_BACKFILLED: Final = 10_000

@@ -10,13 +10,13 @@ from typing import Any, Final
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.definition import ScheduleDefinition
 from enfila.core.domain.schedule.due import DueTimes, due_times
-from enfila.core.domain.schedule.instants import from_text, text_of
-from enfila.core.domain.schedule.interval import AfterCompletion
-from enfila.core.domain.schedule.jitter import jittered
-from enfila.core.domain.schedule.overlap import OverlapDecision
+from enfila.core.domain.schedule.rules.jitter import jittered
+from enfila.core.domain.schedule.rules.overlap import OverlapDecision
+from enfila.core.domain.schedule.rules.tick import Advance, Tick
+from enfila.core.domain.schedule.runs.statistics import RunOutcome, Statistics
 from enfila.core.domain.schedule.state import FinishReason, ScheduleState
-from enfila.core.domain.schedule.statistics import RunOutcome, Statistics
-from enfila.core.domain.schedule.tick import Advance, Tick
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion
+from enfila.core.domain.schedule.zones.instants import from_text, text_of
 
 MOST_ENQUEUE_FAILURES: Final = 5
 """In a row; then a schedule is disabled."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from enfila.core.domain.json_document import Json
-from enfila.core.domain.schedule.instants import from_text, text_of
+from enfila.core.domain.schedule.zones.instants import from_text, text_of
 
 METADATA_KEY: Final = "schedule"
 """Its key in the metadata of a job."""

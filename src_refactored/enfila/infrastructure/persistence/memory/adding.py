@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from enfila.core.domain.job.addition import Added
-from enfila.core.domain.job.deduplication import Decision, Deduplication, KeyHolder
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job
-from enfila.infrastructure.persistence.memory.data import Store
-from enfila.infrastructure.persistence.memory.job_table import copied
+from enfila.core.domain.job.policies.deduplication import Decision, Deduplication, KeyHolder
+from enfila.infrastructure.persistence.memory.tables.data import Store
+from enfila.infrastructure.persistence.memory.tables.job_table import copied
 
 
 def add_job(store: Store, job: Job, now: datetime) -> Added:

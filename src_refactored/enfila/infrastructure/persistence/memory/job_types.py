@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from enfila.core.application.ports.job_type_repository import IJobTypeRepository
 from enfila.core.domain.job_type import JobType, JobTypeInfo, RunStatistics
-from enfila.infrastructure.persistence.memory.data import Store
+from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 class InMemoryJobTypes(IJobTypeRepository):

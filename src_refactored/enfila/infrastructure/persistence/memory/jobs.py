@@ -11,21 +11,21 @@ from enfila.core.application.ports.job_reader import LogLine, Overdue
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import Notice
-from enfila.core.domain.job.addition import Added
-from enfila.core.domain.job.attempt import Attempt
-from enfila.core.domain.job.claim import Claim
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.identity import JobId, LockToken
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension, Lock
-from enfila.core.domain.job.progress import ProgressUpdate
-from enfila.core.domain.job.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.running.attempt import Attempt
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.lock import Extension, Lock
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import FINAL, INITIAL, JobState
 from enfila.core.domain.job.transition import Amendment, Transition
 from enfila.infrastructure.persistence.memory.adding import add_job
-from enfila.infrastructure.persistence.memory.data import Store
 from enfila.infrastructure.persistence.memory.effects.dependencies import release, without_ended
 from enfila.infrastructure.persistence.memory.effects.effects import store_effects
-from enfila.infrastructure.persistence.memory.job_table import copied
+from enfila.infrastructure.persistence.memory.tables.data import Store
+from enfila.infrastructure.persistence.memory.tables.job_table import copied
 
 
 class InMemoryJobs(IJobRepository):

@@ -8,7 +8,7 @@ from enfila.core.application.ports.queue_repository import IQueueRepository
 from enfila.core.domain.duration import ZERO
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.queue import QueueCounts
-from enfila.infrastructure.persistence.memory.data import Store
+from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 class InMemoryQueues(IQueueRepository):

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from enfila.core.application.ports.schedule_run_repository import EndedRuns, IScheduleRunRepository
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.schedule.run import NewRun, Origin, RunId, ScheduleRun
+from enfila.core.domain.schedule.runs.run import NewRun, Origin, RunId, ScheduleRun
 from enfila.infrastructure.persistence.memory.adding import add_job
-from enfila.infrastructure.persistence.memory.data import KeptRun, Store
 from enfila.infrastructure.persistence.memory.effects.dependencies import without_ended
-from enfila.infrastructure.persistence.memory.job_table import copied
+from enfila.infrastructure.persistence.memory.tables.data import KeptRun, Store
+from enfila.infrastructure.persistence.memory.tables.job_table import copied
 
 
 class InMemoryScheduleRuns(IScheduleRunRepository):

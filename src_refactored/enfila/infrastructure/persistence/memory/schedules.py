@@ -16,8 +16,8 @@ from enfila.core.application.ports.schedule_repository import (
 )
 from enfila.core.domain.errors import ScheduleExists
 from enfila.core.domain.schedule.schedule import Schedule
-from enfila.infrastructure.persistence.memory.data import Store
 from enfila.infrastructure.persistence.memory.schedule_runs import InMemoryScheduleRuns
+from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 class InMemorySchedules(IScheduleRepository):

@@ -8,12 +8,12 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.application.system_clock import SystemClock
-from enfila.infrastructure.persistence.memory.data import Store
 from enfila.infrastructure.persistence.memory.job_types import InMemoryJobTypes
 from enfila.infrastructure.persistence.memory.jobs import InMemoryJobs
 from enfila.infrastructure.persistence.memory.queues import InMemoryQueues
 from enfila.infrastructure.persistence.memory.schedule_runs import InMemoryScheduleRuns
 from enfila.infrastructure.persistence.memory.schedules import InMemorySchedules
+from enfila.infrastructure.persistence.memory.tables.data import Store
 from enfila.infrastructure.persistence.memory.transactional_jobs import InMemoryTransactionalJobs
 from enfila.infrastructure.persistence.memory.workers import InMemoryWorkers
 

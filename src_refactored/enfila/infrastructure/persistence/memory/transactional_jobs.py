@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from enfila.core.application.ports.transactional_jobs import CallersTransaction, ITransactionalJobs
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enfila.core.application.ports.worker_repository import IWorkerRepository
 from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.worker import WorkerInfo
-from enfila.infrastructure.persistence.memory.data import Store
+from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 class InMemoryWorkers(IWorkerRepository):

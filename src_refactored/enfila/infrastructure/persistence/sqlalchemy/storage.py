@@ -12,6 +12,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import engine_url, shown
 from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of
+from enfila.infrastructure.persistence.sqlalchemy.dialects.same_database import SameDatabase
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.job_types.repository import SqlAlchemyJobTypes
 from enfila.infrastructure.persistence.sqlalchemy.jobs.free_keys import FreeKeys
@@ -22,7 +23,6 @@ from enfila.infrastructure.persistence.sqlalchemy.jobs.transactional import (
 )
 from enfila.infrastructure.persistence.sqlalchemy.migrations.upgrading import Upgrading
 from enfila.infrastructure.persistence.sqlalchemy.queues.repository import SqlAlchemyQueues
-from enfila.infrastructure.persistence.sqlalchemy.same_database import SameDatabase
 from enfila.infrastructure.persistence.sqlalchemy.schedules.repository import SqlAlchemySchedules
 from enfila.infrastructure.persistence.sqlalchemy.schedules.run_repository import (
     SqlAlchemyScheduleRuns,

@@ -9,7 +9,7 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.worker_repository import IWorkerRepository
 from enfila.core.application.queue.maintenance.duty import Duty
-from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.core.domain.job.policies.retention import RetentionPolicy
 
 
 class RetentionOfJobs(Duty):

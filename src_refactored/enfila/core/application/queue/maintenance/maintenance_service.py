@@ -21,7 +21,7 @@ from enfila.core.application.queue.maintenance.overdue_jobs import (
 )
 from enfila.core.application.queue.maintenance_options import MaintenanceOptions
 from enfila.core.application.queue.publisher import Publisher
-from enfila.core.domain.job.retention import RetentionPolicy
+from enfila.core.domain.job.policies.retention import RetentionPolicy
 
 
 class Maintenance:

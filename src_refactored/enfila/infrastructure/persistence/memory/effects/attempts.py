@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.job import Job
-from enfila.infrastructure.persistence.memory.data import Store
+from enfila.core.domain.job.running.attempt import Attempt
+from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 def add_attempt(store: Store, job: Job, attempt: Attempt, now: datetime) -> None:

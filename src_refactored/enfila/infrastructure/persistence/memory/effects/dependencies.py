@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from enfila.core.domain.job.dependency import released, with_pending_only
+from enfila.core.domain.job.adding.dependency import released, with_pending_only
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.infrastructure.persistence.memory.data import Store
+from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 def without_ended(store: Store, jobs: Iterable[Job], now: datetime) -> list[Job]:

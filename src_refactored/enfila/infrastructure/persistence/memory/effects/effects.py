@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.effect import Effect
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.transition import Transition
-from enfila.infrastructure.persistence.memory.data import Store
 from enfila.infrastructure.persistence.memory.effects.attempts import add_attempt
+from enfila.infrastructure.persistence.memory.tables.data import Store
 
 _STORING: Final[Mapping[type[Effect], Callable[[Store, Job, Any, datetime], None]]] = {
     Attempt: add_attempt,

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Final
 import sqlalchemy as sa
 from sqlalchemy.types import TIMESTAMP
 
-from enfila.core.domain.job.attempt import Attempt, AttemptOutcome
 from enfila.core.domain.job.effect import Effect
 from enfila.core.domain.job.identity import JobId
+from enfila.core.domain.job.running.attempt import Attempt, AttemptOutcome
 from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant, JobIdColumn

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from enfila.core.domain.job.dependency import dependencies_of, with_pending_only
+from enfila.core.domain.job.adding.dependency import dependencies_of, with_pending_only
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState

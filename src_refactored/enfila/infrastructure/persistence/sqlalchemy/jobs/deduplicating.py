@@ -9,10 +9,10 @@ from typing import assert_never
 
 import sqlalchemy as sa
 
-from enfila.core.domain.job.addition import Added
-from enfila.core.domain.job.deduplication import Decision, Deduplication, KeyHolder
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.policies.deduplication import Decision, Deduplication, KeyHolder
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.effects.dependencies import Dependencies

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.domain.job.identity import JobId
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 

@@ -8,9 +8,9 @@ from typing import Any, assert_never
 import sqlalchemy as sa
 
 from enfila.core.application.ports.job_reader import Overdue
-from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects

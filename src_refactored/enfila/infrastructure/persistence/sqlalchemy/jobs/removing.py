@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.retention import Retention, RetentionPolicy
+from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import FINAL, JobState
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock

@@ -8,7 +8,7 @@ from types import ModuleType
 import sqlalchemy as sa
 
 from enfila.core.application.ports.transactional_jobs import CallersTransaction, ITransactionalJobs
-from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job
 from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import translating
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from enfila.core.application.ports.schedule_run_repository import EndedRuns, IScheduleRunRepository
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.schedule.run import NewRun, RunId, ScheduleRun
+from enfila.core.domain.schedule.runs.run import NewRun, RunId, ScheduleRun
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import ScheduleState
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access

@@ -9,10 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from enfila.core.application.ports.schedule_run_repository import EndedRuns
-from enfila.core.domain.job.addition import Added
+from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.schedule.run import NewRun, RunId, ScheduleRun
+from enfila.core.domain.schedule.runs.run import NewRun, RunId, ScheduleRun
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.schedules.statements import AT_ONCE

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from enfila.core.domain.job.attempt import AttemptOutcome
 from enfila.core.domain.job.options import options_from_text
+from enfila.core.domain.job.running.attempt import AttemptOutcome
 from enfila.core.domain.job_type import JobType, JobTypeInfo, RunStatistics
 from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
 from enfila.infrastructure.persistence.sqlalchemy.tables.row_shape import Column, RowShape

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import options_from_text
+from enfila.core.domain.job.running.claim import Claim
 from enfila.core.domain.job.state import FINAL, JobState
 from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant, JobIdColumn
 from enfila.infrastructure.persistence.sqlalchemy.tables.row_shape import Column, RowShape

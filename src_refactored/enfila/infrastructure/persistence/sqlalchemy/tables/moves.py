@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from enfila.core.domain.job.retention import Retention
+from enfila.core.domain.job.policies.retention import Retention
 from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.tables.text import document_text, error_text
 

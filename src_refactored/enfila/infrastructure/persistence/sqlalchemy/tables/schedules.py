@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.schedule.run import NewRun, Origin, ScheduleRun
+from enfila.core.domain.schedule.runs.run import NewRun, Origin, ScheduleRun
+from enfila.core.domain.schedule.runs.statistics import Statistics
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import FinishReason
-from enfila.core.domain.schedule.statistics import Statistics
 from enfila.infrastructure.persistence.sqlalchemy.database.types import (
     BigIdentity,
     Instant,

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 from enfila.core.application.garbage_collection import without_garbage_collection
 from enfila.core.application.ports.wake_up import Notice
-from enfila.core.domain.job.claim import Claim
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension, Lock
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.lock import Extension, Lock
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from enfila.core.application.ports.wake_up import Notice
-from enfila.core.domain.job.claim import Claim
-from enfila.core.domain.job.dependency import released
+from enfila.core.domain.job.adding.dependency import released
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.lock import Extension, Lock
-from enfila.core.domain.job.progress import ProgressUpdate
+from enfila.core.domain.job.running.claim import Claim
+from enfila.core.domain.job.running.lock import Extension, Lock
+from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from enfila.core.domain.job.deduplication import Decision, Deduplication, KeyHolder
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.infrastructure.persistence.memory.job_table import JobTable
+from enfila.core.domain.job.policies.deduplication import Decision, Deduplication, KeyHolder
+from enfila.infrastructure.persistence.memory.tables.job_table import JobTable
 
 
 class _Grant(NamedTuple):

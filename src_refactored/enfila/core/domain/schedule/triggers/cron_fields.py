@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, Never
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.schedule.weekdays import MONDAY_FIRST, MONTH_NAMES
+from enfila.core.domain.schedule.triggers.weekdays import MONDAY_FIRST, MONTH_NAMES
 
 LONGEST_EXPRESSION: Final = 255
 NICKNAMES: Final[Mapping[str, str]] = MappingProxyType(

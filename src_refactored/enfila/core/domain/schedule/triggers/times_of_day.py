@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.schedule.wall_time import next_instant
-from enfila.core.domain.schedule.weekdays import (
+from enfila.core.domain.schedule.triggers.weekdays import (
     EVERY_DAY,
     MONDAY_FIRST,
     enumerated,
     weekdays,
     weekdays_in_words,
 )
+from enfila.core.domain.schedule.zones.wall_time import next_instant
 
 MOST_TIMES: Final = 100
 _ALLOWED: Final = "give times such as '12:00' or '18:30:15', from 00:00 to 23:59:59"

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.schedule.cron_days import LAST, CronDays
-from enfila.core.domain.schedule.cron_description import cron_in_words
-from enfila.core.domain.schedule.cron_fields import FIELDS, WEEKDAY, CronFields
-from enfila.core.domain.schedule.wall_time import next_instant
+from enfila.core.domain.schedule.triggers.cron_days import LAST, CronDays
+from enfila.core.domain.schedule.triggers.cron_description import cron_in_words
+from enfila.core.domain.schedule.triggers.cron_fields import FIELDS, WEEKDAY, CronFields
+from enfila.core.domain.schedule.zones.wall_time import next_instant
 
 
 @dataclass(frozen=True, slots=True, init=False)

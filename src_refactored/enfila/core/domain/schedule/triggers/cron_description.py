@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from enfila.core.domain.schedule.cron_fields import CronFields
-from enfila.core.domain.schedule.weekdays import FULL_NAMES, MONTH_NAMES, enumerated
+from enfila.core.domain.schedule.triggers.cron_fields import CronFields
+from enfila.core.domain.schedule.triggers.weekdays import FULL_NAMES, MONTH_NAMES, enumerated
 
 _ORDINALS: Final = ("1st", "2nd", "3rd", "4th", "5th")
 _MOST_TIMES: Final = 6

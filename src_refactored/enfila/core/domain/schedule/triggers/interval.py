@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.schedule.instants import instant as checked_instant
-from enfila.core.domain.schedule.offset_changes import LAST_YEAR
+from enfila.core.domain.schedule.zones.instants import instant as checked_instant
+from enfila.core.domain.schedule.zones.offset_changes import LAST_YEAR
 
 SHORTEST: Final = timedelta(seconds=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

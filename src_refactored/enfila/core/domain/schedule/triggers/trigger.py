@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.schedule.cron import Cron
-from enfila.core.domain.schedule.interval import AfterCompletion, Interval
-from enfila.core.domain.schedule.once import Once
-from enfila.core.domain.schedule.times_of_day import TimesOfDay
+from enfila.core.domain.schedule.triggers.cron import Cron
+from enfila.core.domain.schedule.triggers.interval import AfterCompletion, Interval
+from enfila.core.domain.schedule.triggers.once import Once
+from enfila.core.domain.schedule.triggers.times_of_day import TimesOfDay
 
 Trigger = Cron | Interval | AfterCompletion | TimesOfDay | Once
 """Each kind has `next_after(instant, zone)`, `in_words()`, `to_document()`, `from_document()`."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from enfila.core.domain.duration import ZERO
-from enfila.core.domain.schedule.instants import MICROSECOND
+from enfila.core.domain.schedule.zones.instants import MICROSECOND
 
 
 def jittered(

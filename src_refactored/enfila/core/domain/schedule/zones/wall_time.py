@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-from enfila.core.domain.schedule.offset_changes import (
+from enfila.core.domain.schedule.zones.offset_changes import (
     LAST_YEAR,
     Shift,
     offset_at,

@@ -10,17 +10,17 @@ from itertools import count
 
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_reader import LogLine
-from enfila.core.domain.job.attempt import Attempt
 from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.retention import Retention
+from enfila.core.domain.job.policies.retention import Retention
+from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job_type import JobTypeInfo
-from enfila.core.domain.schedule.run import RunId, ScheduleRun
+from enfila.core.domain.schedule.runs.run import RunId, ScheduleRun
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.worker import WorkerInfo
-from enfila.infrastructure.persistence.memory.deduplication_keys import DeduplicationKeys
-from enfila.infrastructure.persistence.memory.job_table import JobTable
+from enfila.infrastructure.persistence.memory.tables.deduplication_keys import DeduplicationKeys
+from enfila.infrastructure.persistence.memory.tables.job_table import JobTable
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from enfila.core.domain.job.failure import LONGEST_MESSAGE, storable
-from enfila.core.domain.schedule.instants import from_text, text_of
+from enfila.core.domain.schedule.zones.instants import from_text, text_of
 
 
 class RunStatus(StrEnum):

@@ -11,7 +11,7 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import Json
-from enfila.core.domain.schedule.statistics import RunOutcome, RunStatus
+from enfila.core.domain.schedule.runs.statistics import RunOutcome, RunStatus
 
 RunId = NewType("RunId", int)
 """The number of a run, given by the repository; later ones are larger."""

@@ -9,7 +9,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Final
 
-from enfila.core.domain.schedule.offset_changes import LAST_YEAR
+from enfila.core.domain.schedule.zones.offset_changes import LAST_YEAR
 
 LAST: Final = -1
 """Stands for the last day of a month, and for the last such weekday in it."""

@@ -1,0 +1,1 @@
+"""A run: its claim and lock, what it says, how it ends."""

@@ -1,0 +1,1 @@
+"""What becomes of due ticks: misfires, overlaps, jitter."""

@@ -1,0 +1,1 @@
+"""The runs of schedules, and their statistics."""

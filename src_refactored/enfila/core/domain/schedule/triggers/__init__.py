@@ -1,0 +1,1 @@
+"""When a schedule ticks: cron expressions, intervals, times of day, once."""

@@ -1,0 +1,1 @@
+"""Instants, time zones and daylight saving time."""

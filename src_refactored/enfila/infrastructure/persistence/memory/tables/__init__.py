@@ -1,0 +1,1 @@
+"""The data of a storage in memory, and its tables."""
