@@ -30,7 +30,8 @@ from enfila import (
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.domain.json_document import JsonDocument
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.database import server_database, urls
+from enfila.infrastructure.persistence.sqlalchemy.database import server_driver
+from enfila.infrastructure.persistence.sqlalchemy.dialects import choosing
 from enfila.testing import FrozenClock
 from tests.contract.adapters import SQL_ADAPTERS, server_url
 
@@ -390,7 +391,7 @@ def test_a_missing_driver_is_named_with_the_pip_command(
     scheme: str, missing: set[str], package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        urls, "find_spec", lambda module: None if module in missing else find_spec(module)
+        choosing, "find_spec", lambda module: None if module in missing else find_spec(module)
     )
     with pytest.raises(DriverMissing) as refused:
         Enfila(f"{scheme}://me:secret@host/db")
@@ -402,9 +403,9 @@ def test_a_missing_driver_is_named_with_the_pip_command(
 
 def test_without_asyncpg_psycopg_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        urls, "find_spec", lambda module: None if module == "asyncpg" else find_spec(module)
+        choosing, "find_spec", lambda module: None if module == "asyncpg" else find_spec(module)
     )
-    assert urls.engine_url("postgresql://me@host/db").drivername == "postgresql+psycopg"
+    assert choosing.engine_url("postgresql://me@host/db").drivername == "postgresql+psycopg"
 
 
 @pytest.mark.parametrize(
@@ -463,7 +464,7 @@ async def test_a_server_that_is_not_there_is_named_with_host_and_port(driver: st
 async def test_a_server_that_never_answers_is_given_up(
     driver: str, silent_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_database, "_CONNECT_SECONDS", 1)
+    monkeypatch.setattr(server_driver, "CONNECT_SECONDS", 1)
     url = f"postgresql+{driver}://me:s3cret@127.0.0.1:{silent_port}/db?password=s3cret"
     for sentence in await fails_to_open_and_to_add(url):
         assert sentence.startswith(

@@ -24,7 +24,8 @@ from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database import server_database
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
 from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
-from enfila.infrastructure.persistence.sqlalchemy.database.urls import engine_url
+from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import engine_url
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.drivers import driver_of
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database import FileDatabase
 from enfila.testing import FrozenClock
 from tests.contract.building import Line, ids, make_job
@@ -39,7 +40,7 @@ async def database(adapter: str, url: str) -> AsyncIterator[Database]:
     database: Database = (
         FileDatabase(engine_url(url), synchronous="OFF")
         if adapter == "sqlite"
-        else ServerDatabase(engine_url(url), pool_size=2)
+        else ServerDatabase(engine_url(url), driver_of(engine_url(url)), pool_size=2)
     )
     yield database
     await database.close()

@@ -21,8 +21,8 @@ from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
 from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
-from enfila.infrastructure.persistence.sqlalchemy.database.urls import engine_url
-from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of
+from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of, engine_url
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.drivers import driver_of
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database import FileDatabase
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.migrations import upgrading
@@ -96,7 +96,7 @@ async def installation(
     database: Database = (
         FileDatabase(engine_url(url), synchronous="OFF")
         if adapter == "sqlite"
-        else ServerDatabase(engine_url(url), pool_size=1)
+        else ServerDatabase(engine_url(url), driver_of(engine_url(url)), pool_size=1)
     )
     yield Installation(database, url, prefix, schema)
     await database.close()

@@ -29,10 +29,10 @@ from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import JsonDocument
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.database import server_database
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import (
     PreparedStatement,
 )
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.drivers import PLANNER
 from tests.contract.building import FAILED, completed, lock_of, make_job
 
 QUEUE = "q"
@@ -81,14 +81,14 @@ def caught(prefix: str, into: list[Sent]) -> Iterator[None]:
             into.append((statement, parameters[0] if many else parameters))
 
     def note_hot(hot: PreparedStatement, parameters: dict[str, Any], dialect: Any) -> Any:
-        statement, values = on_asyncpg(hot, parameters, dialect)
+        statement, values = on_driver(hot, parameters, dialect)
         note(None, None, statement, values, None, many=False)
         return statement, values
 
-    on_asyncpg = PreparedStatement.on_asyncpg  # it goes past SQLAlchemy's events
+    on_driver = PreparedStatement.on_driver  # it goes past SQLAlchemy's events
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PreparedStatement, "on_asyncpg", note_hot)
+        patch.setattr(PreparedStatement, "on_driver", note_hot)
         yield
     sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
@@ -174,7 +174,7 @@ MODES = [
 @pytest.fixture(scope="module")
 def plans(postgres_url: str) -> Plans:
     """Per mode and question what the server did, run with the settings of the adapter."""
-    planner = server_database._PLANNER  # noqa: SLF001 - what the adapter's connections are set to
+    planner = PLANNER  # what the adapter's connections are set to
     options = " ".join(f"-c {name}={value}" for name, value in planner.items())
     few, some, then, right = MODES
     plans: Plans = {}

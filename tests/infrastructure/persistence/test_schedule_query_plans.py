@@ -17,7 +17,7 @@ from psycopg import sql
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.database import server_database
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.drivers import PLANNER
 from enfila.testing import FrozenClock
 from tests.contract.scheduling import Board
 from tests.infrastructure.persistence.test_query_plans import Sent, caught, nodes
@@ -81,7 +81,7 @@ def test_on_postgresql_nothing_is_walked_through(postgres_url: str) -> None:
     url = postgres_url.replace("postgresql", "postgresql+psycopg", 1)
     repository = SqlAlchemyJobRepository(url, table_prefix=prefix, clock=clock)
     statements = asyncio.run(ask_everything(repository, clock))
-    planner = server_database._PLANNER  # noqa: SLF001 - what the adapter's connections are set to
+    planner = PLANNER  # what the adapter's connections are set to
     options = " ".join(f"-c {name}={value}" for name, value in planner.items())
     with psycopg.connect(postgres_url, autocommit=True, options=options) as connection:
         connection.execute(

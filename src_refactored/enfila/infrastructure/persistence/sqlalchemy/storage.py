@@ -10,8 +10,8 @@ from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
-from enfila.infrastructure.persistence.sqlalchemy.database.urls import engine_url, shown
-from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of
+from enfila.infrastructure.persistence.sqlalchemy.database.urls import shown
+from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of, engine_url
 from enfila.infrastructure.persistence.sqlalchemy.dialects.same_database import SameDatabase
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.job_types.repository import SqlAlchemyJobTypes
@@ -78,7 +78,7 @@ class SqlAlchemyStorage(Storage):
         schema = schema if dialect.has_schemas else None
         self._installation = f"{schema or ''}.{table_prefix}"
         tables = build_tables(schema, table_prefix)
-        instants = DatabaseClock(clock, has_server=dialect.has_clock)
+        instants = DatabaseClock(clock, dialect.server_now)
         self._database = dialect.make_database(
             self._url, pool_size=pool_size, synchronous=synchronous
         )
@@ -100,7 +100,11 @@ class SqlAlchemyStorage(Storage):
         )
         self.schedules = SqlAlchemySchedules(access, tables, dialect.insert, runs)
         self.transactional_jobs = SqlAlchemyTransactionalJobs(
-            shown(self._url), self.open, self._same_database.check, self.job_statements.add
+            shown(self._url),
+            self.open,
+            self._same_database.check,
+            dialect.errors,
+            self.job_statements.add,
         )
 
     @property

@@ -16,8 +16,8 @@ Row = Sequence[Any]
 class PreparedStatement:
     """A statement of which only the parameters change, compiled once.
 
-    asyncpg is given its text and answers with its own rows, since SQLAlchemy's execution and rows
-    cost a quarter of what a small statement takes. So a uuid must be cast to text in it.
+    A driver that is asked directly (`DirectExecution`) is given its text and answers with its own
+    rows, so a uuid must be cast to text in it.
     """
 
     def __init__(self, statement: sa.Executable) -> None:
@@ -26,10 +26,10 @@ class PreparedStatement:
         self._names: tuple[str, ...] = ()
         self._constants: dict[str, Any] = {}
 
-    def on_asyncpg(
+    def on_driver(
         self, parameters: dict[str, Any], dialect: Dialect
     ) -> tuple[str, tuple[Any, ...]]:
-        """Its text, and the parameters in their order."""
+        """Its text, and the parameters in their order, for a driver that is asked directly."""
         if not self._text:
             self._compile(dialect)
         given = self._constants | parameters

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -17,15 +18,13 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 from enfila.core.application.tasks import OwnedTasks
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database, Work
-from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import (
-    is_connection_lost,
-    is_retryable,
-    is_unsent,
-    sql_state,
-    translated,
-)
+from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import DriverErrors
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import StatementCall
-from enfila.infrastructure.persistence.sqlalchemy.database.urls import check_options, shown
+from enfila.infrastructure.persistence.sqlalchemy.database.server_driver import (
+    DirectExecution,
+    ServerDriver,
+)
+from enfila.infrastructure.persistence.sqlalchemy.database.urls import shown
 
 T = TypeVar("T")
 
@@ -34,25 +33,25 @@ _IDLE_BEFORE_PING: Final = 1.0
 _BUSY_SECONDS: Final = 0.005
 """A connection that was used so short a time ago is taken as it is."""
 _MOST_KEPT: Final = 2
-_CONNECT_SECONDS: Final = 10
-_STATEMENT_SECONDS: Final = 60
 
 
 class ServerDatabase(Database):
-    """PostgreSQL over asyncpg or psycopg, with a pool of connections.
+    """A server over an async driver, with a pool of connections.
 
-    All work runs in tasks of its own: a task that is cancelled while asyncpg is in the middle of a
-    statement would leave a broken connection in the pool.
+    All work runs in tasks of its own: a task that is cancelled while the driver is in the middle of
+    a statement would leave a broken connection in the pool.
 
-    Each event loop that it is used on has a pool of its own, because a connection of asyncpg's
-    lives and dies with its loop; threads that add without a loop do so on private ones.
+    Each event loop that it is used on has a pool of its own, because an async connection lives and
+    dies with its loop; threads that add without a loop do so on private ones.
     """
 
-    def __init__(self, url: URL, *, pool_size: int) -> None:
+    def __init__(self, url: URL, driver: ServerDriver, *, pool_size: int) -> None:
         if isinstance(pool_size, bool) or not isinstance(pool_size, int) or pool_size < 1:
             raise InvalidRequest("pool_size", pool_size, "give a whole number of 1 or more")
-        check_options(url)
+        driver.check_options(url)
         self._url = url
+        self._driver = driver
+        self._errors = driver.errors
         self._target = shown(url)
         self._pool_size = pool_size
         self._pools: dict[asyncio.AbstractEventLoop, _LoopPool] = {}
@@ -69,10 +68,11 @@ class ServerDatabase(Database):
     async def execute(self, call: StatementCall[T]) -> T:
         """See `Database.execute`."""
         pool = await self._pool_here()
-        if self._url.get_driver_name() == "asyncpg":
-            executing = self._retrying(pool.on_driver, call)
-        else:
+        direct = self._driver.direct
+        if direct is None:
             executing = self._retrying(pool.in_autocommit, call.on)
+        else:
+            executing = self._retrying(partial(pool.on_driver, direct), call)
         return await pool.tasks.run(executing, name="enfila execute")
 
     async def read(self, work: Work[T]) -> T:
@@ -106,25 +106,31 @@ class ServerDatabase(Database):
                 for ended in [other for other in self._pools if other.is_closed()]:
                     del self._pools[ended]
                 engine, self._first_engine = self._first_engine or self._make_engine(), None
-                pool = self._pools[loop] = _LoopPool(engine, pool_size=self._pool_size)
+                pool = self._pools[loop] = _LoopPool(
+                    engine, self._driver, pool_size=self._pool_size
+                )
             await pool.tie_to_loop()
         return pool
 
     def _make_engine(self) -> sa.Engine:
         engine = sa.create_engine(
-            _for_greenlets(self._url),
+            self._driver.engine_url(self._url),
             # Most work is one statement, which then costs one round trip instead of three.
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
             pool_size=self._pool_size,
             max_overflow=self._pool_size,
             pool_timeout=30,
-            connect_args=_connect_arguments(self._url),
+            connect_args=self._driver.connect_arguments(),
         )
         _ping_after_idling(engine)
         # So that SQLAlchemy drops the pool's other connections too, which died with this one.
-        event.listen(engine, "handle_error", _note_lost_connection)
+        event.listen(engine, "handle_error", self._note_lost_connection)
         return engine
+
+    def _note_lost_connection(self, context: ExceptionContext) -> None:
+        if self._errors.is_connection_lost(context.original_exception):
+            context.is_disconnect = True
 
     async def _retrying(self, attempt: Any, work: Any, *, is_write: bool = True) -> Any:
         for tries_left in range(_MOST_TRIES - 1, -1, -1):
@@ -132,13 +138,17 @@ class ServerDatabase(Database):
             try:
                 result = await attempt(work, progress)
             except Exception as error:
-                uncertain = is_write and progress.may_be_committed and not is_unsent(error)
+                uncertain = (
+                    is_write and progress.may_be_committed and not self._errors.is_unsent(error)
+                )
                 # A connection of the pool may have died since it was used last; a new one will do.
-                is_stale = _was_connection_lost(error)
-                if tries_left and (is_retryable(error) or (is_stale and not uncertain)):
+                is_stale = _was_connection_lost(error, self._errors)
+                if tries_left and (
+                    self._errors.is_retryable(error) or (is_stale and not uncertain)
+                ):
                     await asyncio.sleep(random.uniform(0.001, 0.02))
                     continue
-                answer = translated(error, self._target, uncertain=uncertain)
+                answer = self._errors.translated(error, self._target, uncertain=uncertain)
                 if answer is error:
                     raise
                 raise answer from error
@@ -154,7 +164,8 @@ class _LoopPool:
     takes a third of the time of a small statement.
     """
 
-    def __init__(self, engine: sa.Engine, *, pool_size: int) -> None:
+    def __init__(self, engine: sa.Engine, driver: ServerDriver, *, pool_size: int) -> None:
+        self._errors = driver.errors
         self._autocommit = engine
         self._kept: list[tuple[sa.Connection, float]] = []
         # One is left to the pool: those that wait for a connection there are not told of this one.
@@ -189,8 +200,10 @@ class _LoopPool:
 
         return await greenlet_spawn(attempt)
 
-    async def on_driver(self, call: StatementCall[T], progress: _AttemptProgress) -> T:
-        """Executes it on asyncpg's own connection: a third of the time of a small statement."""
+    async def on_driver(
+        self, direct: DirectExecution, call: StatementCall[T], progress: _AttemptProgress
+    ) -> T:
+        """Executes it on the driver's own connection."""
         await self._notice_closed_connections()
         connection = self._take_fresh()
         if connection is None:
@@ -199,11 +212,11 @@ class _LoopPool:
             driver: Any = connection.connection.driver_connection
             answer: T | StatementCall[T] = call
             while isinstance(answer, StatementCall):
-                text, values = answer.statement.on_asyncpg(answer.parameters, connection.dialect)
+                text, values = answer.statement.on_driver(answer.parameters, connection.dialect)
                 progress.may_be_committed = True
-                answer = answer.read(await driver.fetch(text, *values))
+                answer = answer.read(await direct.fetch(driver, text, values))
         except BaseException as error:
-            await greenlet_spawn(self._give_up, connection, error)
+            await greenlet_spawn(self._give_up, direct, connection, error)
             raise
         if len(self._kept) < self._most_kept:
             self._keep(connection)
@@ -270,11 +283,17 @@ class _LoopPool:
         else:
             connection.close()
 
-    def _give_up(self, connection: sa.Connection, error: BaseException) -> None:
+    def _give_up(
+        self, direct: DirectExecution, connection: sa.Connection, error: BaseException
+    ) -> None:
         """What SQLAlchemy does after an error, for one that it does not see."""
         driver: Any = connection.connection.driver_connection
         # A statement that was not answered may still be under way.
-        if driver.is_closed() or is_connection_lost(error) or sql_state(error) is None:
+        if (
+            direct.is_closed(driver)
+            or self._errors.is_connection_lost(error)
+            or not self._errors.is_answer(error)
+        ):
             # With all that are as old as it: what has happened to one may have happened to all.
             pool = self._autocommit.pool
             pool._invalidate(connection.connection, _checkin=False)  # noqa: SLF001 - as `execute` does
@@ -284,7 +303,7 @@ class _LoopPool:
 
     def _notice(self, error: BaseException) -> None:
         """What has happened to one connection may have happened to the others."""
-        if _was_connection_lost(error):
+        if _was_connection_lost(error, self._errors):
             self._drop_kept()
 
     def _drop_kept(self) -> None:
@@ -300,10 +319,10 @@ class _LoopPool:
         await greenlet_spawn(self._autocommit.dispose)
 
 
-def _was_connection_lost(error: BaseException) -> bool:
+def _was_connection_lost(error: BaseException, errors: DriverErrors) -> bool:
     if isinstance(error, exc.DBAPIError):
         return error.connection_invalidated
-    return is_connection_lost(error)
+    return errors.is_connection_lost(error)
 
 
 def _is_alive(connection: sa.Connection) -> bool:
@@ -318,49 +337,6 @@ class _AttemptProgress:
     """How far an attempt came before it failed."""
 
     may_be_committed = False
-
-
-# A plan that PostgreSQL caches while the table is small must still be right when it has grown, so
-# whatever visits the whole table is ruled out: rows are found by index, one by one. JIT never pays
-# for statements of milliseconds.
-_PLANNER: Final = {
-    "jit": "off",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "TimeZone": "UTC",
-}
-
-
-def _for_greenlets(url: URL) -> URL:
-    """The URL with the async kind of its driver.
-
-    Under a plain engine, whose every use is a greenlet of ours: `AsyncConnection` takes one for
-    each step, and its module brings the whole ORM along, 9 MB.
-    """
-    is_psycopg = url.get_driver_name() == "psycopg"
-    return url.set(drivername="postgresql+psycopg_async") if is_psycopg else url
-
-
-def _connect_arguments(url: URL) -> dict[str, Any]:
-    if url.get_driver_name() == "asyncpg":
-        return {
-            "timeout": _CONNECT_SECONDS,
-            "command_timeout": _STATEMENT_SECONDS,
-            "server_settings": {"application_name": "enfila", **_PLANNER},
-        }
-    settings = {**_PLANNER, "statement_timeout": str(_STATEMENT_SECONDS * 1000)}
-    return {
-        "connect_timeout": _CONNECT_SECONDS,
-        "application_name": "enfila",
-        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
-    }
-
-
-def _note_lost_connection(context: ExceptionContext) -> None:
-    if is_connection_lost(context.original_exception):
-        context.is_disconnect = True
 
 
 def _ping_after_idling(engine: sa.Engine) -> None:

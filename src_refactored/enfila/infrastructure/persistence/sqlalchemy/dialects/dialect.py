@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import datetime
 from typing import ClassVar
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from sqlalchemy.engine import URL
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
+from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import DriverErrors
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
@@ -22,12 +24,14 @@ class Dialect(ABC):
 
     Attributes:
         has_schemas: whether tables can be put into a schema.
-        has_clock: whether rows are written with the database's own clock.
+        server_now: the server's instant, inside a statement; None where there is no server.
+        errors: what the errors of its drivers mean.
         insert: an insert that knows what to do in a conflict.
     """
 
     has_schemas: ClassVar[bool]
-    has_clock: ClassVar[bool]
+    server_now: ClassVar[sa.ColumnElement[datetime] | None]
+    errors: ClassVar[DriverErrors]
     insert: UpsertingInsert
 
     @abstractmethod

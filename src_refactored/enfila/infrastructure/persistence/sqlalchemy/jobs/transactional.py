@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from enfila.core.application.ports.transactional_jobs import CallersTransaction, ITransactionalJobs
 from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job
-from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import translating
+from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import DriverErrors
 
 AddJobs = Callable[[sa.Connection, Sequence[Job]], list[Added]]
 
@@ -22,6 +22,7 @@ class SqlAlchemyTransactionalJobs(ITransactionalJobs):
         target: the database, for people to read.
         open_storage: opens it, if it is not open.
         check: refuses connections that lead elsewhere.
+        errors: what the errors of the caller's driver mean.
         add_jobs: adds jobs in a transaction that is under way.
     """
 
@@ -30,12 +31,14 @@ class SqlAlchemyTransactionalJobs(ITransactionalJobs):
         target: str,
         open_storage: Callable[[], Awaitable[None]],
         check: Callable[[sa.Connection], None],
+        errors: DriverErrors,
         add_jobs: AddJobs,
     ) -> None:
         self._target = target
         self._open_storage = open_storage
         self._is_open = False
         self._check = check
+        self._errors = errors
         self._add_jobs = add_jobs
 
     async def add(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
@@ -60,7 +63,7 @@ class SqlAlchemyTransactionalJobs(ITransactionalJobs):
         _callers_transaction().after_commit(transaction, callback)
 
     def _add_on(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
-        with translating(self._target):
+        with self._errors.translating(self._target):
             self._check(connection)
             return self._add_jobs(connection, jobs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from datetime import datetime
 from typing import ClassVar, Final
 
 import sqlalchemy as sa
@@ -14,8 +15,12 @@ from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.domain.errors import InvalidRequest
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
+from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import DriverErrors
+from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.dialects.dialect import Dialect
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.drivers import driver_of
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.errors import PostgresErrors
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.wake_up import PostgresWakeUp
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.writes import (
     PostgresJobWrites,
@@ -31,7 +36,12 @@ class PostgresDialect(Dialect):
     """PostgreSQL, over asyncpg or psycopg 3."""
 
     has_schemas: ClassVar[bool] = True
-    has_clock: ClassVar[bool] = True
+    # Not now(), which is the start of a caller's perhaps old transaction, and not
+    # clock_timestamp(), which is volatile and so could not bound an index scan.
+    server_now: ClassVar[sa.ColumnElement[datetime] | None] = sa.func.statement_timestamp(
+        type_=Instant
+    )
+    errors: ClassVar[DriverErrors] = PostgresErrors()
     insert: UpsertingInsert = staticmethod(postgresql.insert)
 
     def make_database(self, url: URL, *, pool_size: int, synchronous: str) -> Database:
@@ -42,7 +52,7 @@ class PostgresDialect(Dialect):
         )
 
         del synchronous  # a setting of the server's
-        return ServerDatabase(url, pool_size=pool_size)
+        return ServerDatabase(url, driver_of(url), pool_size=pool_size)
 
     def make_job_writes(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> JobWrites:
         """See `Dialect.make_job_writes`."""

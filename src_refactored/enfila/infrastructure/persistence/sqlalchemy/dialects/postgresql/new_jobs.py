@@ -16,6 +16,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import
     seconds,
 )
 from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.later import later
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.record_set import (
     uniform_parameters,
 )
@@ -50,8 +51,8 @@ def written(
         **{name: _constant(value) for name, value in CONSTANTS.items()},
         "position": sa.case((new.c.lifo, -position), else_=position),
         "created_at": now,
-        "run_at": sa.func.coalesce(new.c.run_at, clock.later(new.c.delay)),
-        "expires_at": clock.later(new.c.expires_in),
+        "run_at": sa.func.coalesce(new.c.run_at, later(clock, new.c.delay)),
+        "expires_at": later(clock, new.c.expires_in),
     }
 
 

@@ -14,6 +14,7 @@ from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.types import JobIdColumn
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql import moves, new_jobs
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.later import later
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.record_set import (
     few,
     record_set,
@@ -101,7 +102,7 @@ class Statements:
                 lock_token=jobs.c.lock_token + 1,
                 attempt=jobs.c.attempt + 1,
                 worker_id=sa.bindparam("claimant", type_=sa.Text),
-                locked_until=clock.later(sa.bindparam("lock_seconds", type_=sa.Double)),
+                locked_until=later(clock, sa.bindparam("lock_seconds", type_=sa.Double)),
                 started_at=clock.expression,
                 expires_at=sa.null(),
             )
@@ -159,7 +160,7 @@ class Statements:
                 assignments(
                     jobs,
                     given=lambda name: move.c[name],
-                    later=lambda name: clock.later(move.c[name]),
+                    later=lambda name: later(clock, move.c[name]),
                     now=clock.expression,
                 )
             )
@@ -187,7 +188,7 @@ class Statements:
         return (
             sa.update(jobs)
             .where(*self._is_held(held))
-            .values(locked_until=self._clock.later(sa.bindparam("lock_seconds", type_=sa.Double)))
+            .values(locked_until=later(self._clock, sa.bindparam("lock_seconds", type_=sa.Double)))
             .returning(
                 _text(jobs.c.id), jobs.c.lock_token, jobs.c.cancel_requested, jobs.c.cancel_reason
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,9 +14,11 @@ from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.domain.errors import InvalidRequest, RepositoryUnavailable
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
+from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import DriverErrors
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import shown
 from enfila.infrastructure.persistence.sqlalchemy.dialects.dialect import Dialect
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.errors import SqliteErrors
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database import (
     FileDatabase,
     path_of,
@@ -31,7 +34,8 @@ class SqliteDialect(Dialect):
     """SQLite, in a file or in memory."""
 
     has_schemas: ClassVar[bool] = False
-    has_clock: ClassVar[bool] = False
+    server_now: ClassVar[sa.ColumnElement[datetime] | None] = None
+    errors: ClassVar[DriverErrors] = SqliteErrors()
     insert: UpsertingInsert = staticmethod(sqlite.insert)
 
     def make_database(self, url: URL, *, pool_size: int, synchronous: str) -> Database:

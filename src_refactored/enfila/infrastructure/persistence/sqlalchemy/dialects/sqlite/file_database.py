@@ -20,11 +20,8 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database, Work
-from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import (
-    translated,
-    translating,
-)
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import shown
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.errors import SqliteErrors
 
 T = TypeVar("T")
 
@@ -32,6 +29,7 @@ _MOST_TOGETHER: Final = 256
 _BUSY_SECONDS: Final = 5.0
 _LOCKED_SECONDS: Final = 30.0
 _READERS: Final = 4
+_ERRORS: Final = SqliteErrors()
 _SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
 
 _Request = tuple[Work[Any], "Future[Any]"]
@@ -114,7 +112,7 @@ class FileDatabase(Database):
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def _read(self, work: Work[T]) -> T:
-        with translating(self._target), self._read_engine.connect() as connection:
+        with _ERRORS.translating(self._target), self._read_engine.connect() as connection:
             return work(connection)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────
@@ -128,7 +126,7 @@ class FileDatabase(Database):
                     connection = self._write_engine.connect()
                 self._write_group(connection, group)
             except Exception as error:  # noqa: BLE001 - the group learns of it, the thread goes on
-                _refuse(group, translated(error, self._target))
+                _refuse(group, _ERRORS.translated(error, self._target))
                 # A database in memory is gone with its connection.
                 if connection is not None and not self._in_memory:
                     with contextlib.suppress(Exception):
@@ -161,7 +159,9 @@ class FileDatabase(Database):
             transaction.rollback()
             raise
         for (_, future), (result, error) in zip(group, answers, strict=True):
-            _answer(future, result, None if error is None else translated(error, self._target))
+            _answer(
+                future, result, None if error is None else _ERRORS.translated(error, self._target)
+            )
 
     def _begin(self, connection: sa.Connection) -> sa.RootTransaction:
         """Waits for the file's write lock, which another process may hold."""

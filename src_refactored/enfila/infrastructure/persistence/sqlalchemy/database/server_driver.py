@@ -1,0 +1,63 @@
+"""What `ServerDatabase` has to know of a driver."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy.engine import URL
+
+from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import DriverErrors
+from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import Row
+
+CONNECT_SECONDS: Final = 10
+STATEMENT_SECONDS: Final = 60
+
+
+class DirectExecution(ABC):
+    """A driver's own connection, without SQLAlchemy between: a third of a small statement's time.
+
+    Its rows are read by number, and a uuid must be cast to text in the statement.
+    """
+
+    @abstractmethod
+    async def fetch(self, connection: Any, text: str, values: tuple[Any, ...]) -> Sequence[Row]:
+        """The rows of a statement."""
+
+    @abstractmethod
+    def is_closed(self, connection: Any) -> bool:
+        """Whether the connection is closed already."""
+
+
+class ServerDriver(ABC):
+    """One driver of a database server.
+
+    Attributes:
+        errors: what its errors mean.
+        direct: how prepared statements are executed on its own connection, past SQLAlchemy's
+            execution and rows; None if they are not.
+    """
+
+    errors: DriverErrors
+    direct: DirectExecution | None = None
+
+    @abstractmethod
+    def check_options(self, url: URL) -> None:
+        """Refuses what the driver does not know in `?…`, if it does not say so itself.
+
+        Raises:
+            InvalidRequest: names the words.
+        """
+
+    @abstractmethod
+    def engine_url(self, url: URL) -> URL:
+        """The URL with the async kind of the driver.
+
+        Under a plain engine, whose every use is a greenlet of ours: `AsyncConnection` takes one
+        for each step, and its module brings the whole ORM along, 9 MB.
+        """
+
+    @abstractmethod
+    def connect_arguments(self) -> dict[str, Any]:
+        """Time limits and settings of a connection."""

@@ -1,0 +1,73 @@
+"""What the errors of asyncpg and psycopg mean."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import exc
+
+from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import (
+    DriverErrors,
+    origin_of,
+)
+
+# Serialization failure and deadlock: the transaction was rolled back and may be tried again.
+_RETRYABLE_STATES: Final = frozenset({"40001", "40P01"})
+# SQLSTATE classes: connection exception, insufficient resources, operator intervention, I/O error,
+# a conflict that came back at every try, wrong credentials, unknown database; and read-only
+# transaction (a server that became a standby).
+_UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "58", "40", "28", "3D", "25006")
+_LOST_STATES: Final = ("08", "57P0")
+# asyncpg, when it has read the server's farewell and not yet the end of the stream; both drivers,
+# when they have.
+_UNSENT: Final = ("another operation (2) is in progress", "connection is closed")
+# asyncpg raises these outside of SQLAlchemy's wrapping while it connects.
+_CONNECTION_ERRORS: Final = frozenset(
+    {
+        "ConnectionDoesNotExistError",
+        "InterfaceError",
+        "InternalClientError",
+        "CannotConnectNowError",
+    }
+)
+
+
+class PostgresErrors(DriverErrors):
+    """By SQLSTATE, and by what each driver says where the server gave none."""
+
+    def is_retryable(self, error: BaseException) -> bool:
+        """See `DriverErrors.is_retryable`."""
+        return _sql_state(error) in _RETRYABLE_STATES
+
+    def is_unsent(self, error: BaseException) -> bool:
+        """See `DriverErrors.is_unsent`."""
+        text = str(origin_of(error))
+        return any(known in text for known in _UNSENT)
+
+    def is_answer(self, error: BaseException) -> bool:
+        """See `DriverErrors.is_answer`."""
+        return _sql_state(error) is not None
+
+    def is_connection_lost(self, error: BaseException) -> bool:
+        """See `DriverErrors.is_connection_lost`."""
+        return self.is_unsent(error) or (_sql_state(error) or "").startswith(_LOST_STATES)
+
+    def is_unavailability(self, error: BaseException) -> bool | None:
+        """See `DriverErrors.is_unavailability`."""
+        state = _sql_state(error)
+        if state is not None:
+            return state.startswith(_UNAVAILABLE_CLASSES)
+        if isinstance(error, exc.DBAPIError):
+            return None
+        return type(error).__name__ in _CONNECTION_ERRORS
+
+
+def _sql_state(error: BaseException) -> str | None:
+    """The SQLSTATE that the server gave; None when it gave none."""
+    origin: BaseException | None = origin_of(error)
+    while origin is not None:
+        state = getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None)
+        if isinstance(state, str):
+            return state
+        origin = origin.__cause__
+    return None
