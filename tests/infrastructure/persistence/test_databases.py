@@ -25,7 +25,9 @@ from enfila.infrastructure.persistence.sqlalchemy.database import server_databas
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
 from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
 from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import engine_url
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.drivers import driver_of
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+    driver_of,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database import FileDatabase
 from enfila.testing import FrozenClock
 from tests.contract.building import Line, ids, make_job

@@ -22,7 +22,9 @@ from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
 from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
 from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of, engine_url
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.drivers import driver_of
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+    driver_of,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database import FileDatabase
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.migrations import upgrading

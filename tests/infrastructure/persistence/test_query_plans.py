@@ -32,7 +32,9 @@ from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import (
     PreparedStatement,
 )
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.drivers import PLANNER
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+    PLANNER,
+)
 from tests.contract.building import FAILED, completed, lock_of, make_job
 
 QUEUE = "q"

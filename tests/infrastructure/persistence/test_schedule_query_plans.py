@@ -17,7 +17,9 @@ from psycopg import sql
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.drivers import PLANNER
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+    PLANNER,
+)
 from enfila.testing import FrozenClock
 from tests.contract.scheduling import Board
 from tests.infrastructure.persistence.test_query_plans import Sent, caught, nodes

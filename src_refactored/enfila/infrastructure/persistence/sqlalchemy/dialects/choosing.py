@@ -16,7 +16,9 @@ from enfila.infrastructure.persistence.sqlalchemy.database.urls import (
     without_password,
 )
 from enfila.infrastructure.persistence.sqlalchemy.dialects.dialect import Dialect
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql import urls as postgresql
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection import (
+    urls as postgresql,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite import urls as sqlite
 
 _SCHEMES: Final[Schemes] = {**sqlite.SCHEMES, **postgresql.SCHEMES}

@@ -19,8 +19,12 @@ from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import 
 from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.dialects.dialect import Dialect
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.drivers import driver_of
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.errors import PostgresErrors
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+    driver_of,
+)
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.errors import (
+    PostgresErrors,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.wake_up import PostgresWakeUp
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.writes import (
     PostgresJobWrites,

@@ -16,7 +16,9 @@ from enfila.infrastructure.persistence.sqlalchemy.database.server_driver import 
     DirectExecution,
     ServerDriver,
 )
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.errors import PostgresErrors
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.errors import (
+    PostgresErrors,
+)
 
 PLANNER: Final = {
     "jit": "off",

@@ -1,0 +1,1 @@
+"""What connections to PostgreSQL are told, and what they answer."""
