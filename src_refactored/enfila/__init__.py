@@ -11,19 +11,19 @@ from enfila.app import Enfila, migrate
 from enfila.core.application.job_types.declared_job import DeclaredJob
 from enfila.core.application.job_types.job_types import JobTypes
 from enfila.core.application.job_types.registry import JobTypeRegistry
-from enfila.core.application.job_types.served_queues import ServedQueues
+from enfila.core.application.job_types.serving.served_queues import ServedQueues
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.application.queue.abstract_queue import AbstractQueue
-from enfila.core.application.queue.job_handle import JobHandle
-from enfila.core.application.queue.maintenance_options import MaintenanceOptions
-from enfila.core.application.queue.new_job import NewJob
+from enfila.core.application.queue.adding.new_job import NewJob
+from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
+from enfila.core.application.queue.operations.job_handle import JobHandle
+from enfila.core.application.scheduler.managing.schedules import Schedules
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.scheduler.scheduler_service import SchedulerService
-from enfila.core.application.scheduler.schedules import Schedules
-from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
-from enfila.core.application.worker.processor import ProcessorLike
+from enfila.core.application.worker.running.active_job import ActiveJob, SyncActiveJob
+from enfila.core.application.worker.running.processor import ProcessorLike
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain import events

@@ -15,10 +15,10 @@ from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.scheduler.managing.schedules import Schedules
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.scheduler.scheduler_service import SchedulerService
-from enfila.core.application.scheduler.schedules import Schedules
-from enfila.core.application.worker.processor import ProcessorLike
+from enfila.core.application.worker.running.processor import ProcessorLike
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain.duration import Duration, duration

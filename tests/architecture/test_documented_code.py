@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeGuard
 import pytest
 
 import enfila
-from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.domain import events

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enfila.core.application.garbage_collection import without_garbage_collection
+from enfila.core.application.runtime.garbage_collection import without_garbage_collection
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from enfila.core.application.group_commit import GroupCommit
+from enfila.core.application.runtime.group_commit import GroupCommit
 from enfila.core.domain.errors import RepositoryUnavailable
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from enfila.core.application.job_ids import JobIds, new_job_id
-from enfila.core.application.scheduler.job_factory import JobFactory
+from enfila.core.application.scheduler.ticks.job_factory import JobFactory
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 from enfila.core.domain.schedule.target import Target
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository

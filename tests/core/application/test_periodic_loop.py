@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from enfila.core.application.periodic_loop import PeriodicLoop
+from enfila.core.application.runtime.periodic_loop import PeriodicLoop
 
 HOUR = timedelta(hours=1)
 DEADLINE = 10

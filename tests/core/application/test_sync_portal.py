@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enfila.core.application.sync_portal import SyncPortal
+from enfila.core.application.runtime.sync_portal import SyncPortal
 from enfila.core.domain.errors import InvalidRequest
 
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from enfila.core.application.tasks import OwnedTasks
+from enfila.core.application.runtime.tasks import OwnedTasks
 
 
 async def current() -> asyncio.Task[object] | None:

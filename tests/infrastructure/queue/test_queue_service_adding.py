@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.transactional_jobs import ITransactionalJobs
 from enfila.core.application.ports.wake_up import Hint, Notice
-from enfila.core.application.queue.new_job import NewJob
+from enfila.core.application.queue.adding.new_job import NewJob
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest, RepositoryUnavailable
 from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job

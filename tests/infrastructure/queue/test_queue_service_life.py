@@ -8,7 +8,7 @@ import pytest
 from enfila.core.application.ports.job_reader import Overdue
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest, RepositoryUnavailable
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job

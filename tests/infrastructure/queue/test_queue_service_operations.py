@@ -8,7 +8,7 @@ import pytest
 
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.queue.job_operations import MOST_DECISIONS
+from enfila.core.application.queue.operations.job_operations import MOST_DECISIONS
 from enfila.core.domain.errors import (
     InvalidRequest,
     JobNotCompleted,

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Final, Self
 
-from enfila.core.application.waiting import is_set_within
+from enfila.core.application.runtime.waiting import is_set_within
 from enfila.entrypoints.processes.child_program import run_child
 from enfila.entrypoints.processes.messages import Failed, Loaded, Message, Order
 

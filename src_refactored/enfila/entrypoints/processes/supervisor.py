@@ -8,7 +8,7 @@ import signal
 from enum import IntEnum
 from typing import Final
 
-from enfila.core.application.waiting import is_set_within
+from enfila.core.application.runtime.waiting import is_set_within
 from enfila.core.application.worker.shutdown import SIGNALS
 from enfila.entrypoints.processes.child import Child, End
 from enfila.entrypoints.processes.messages import Failed, Order

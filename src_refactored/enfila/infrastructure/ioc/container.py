@@ -8,7 +8,7 @@ from dependency_injector import containers, providers
 
 from enfila.core.application.job_types.job_types import JobTypes
 from enfila.core.application.job_types.registry import JobTypeRegistry
-from enfila.core.application.job_types.served_queues import ServedQueues
+from enfila.core.application.job_types.serving.served_queues import ServedQueues
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.job_type_repository import IJobTypeRepository
@@ -18,9 +18,9 @@ from enfila.core.application.ports.schedule_run_repository import IScheduleRunRe
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.application.ports.worker_repository import IWorkerRepository
+from enfila.core.application.scheduler.managing.schedules import Schedules
+from enfila.core.application.scheduler.managing.target_check import TargetCheck
 from enfila.core.application.scheduler.scheduler_service import SchedulerService
-from enfila.core.application.scheduler.schedules import Schedules
-from enfila.core.application.scheduler.target_check import TargetCheck
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.worker.worker_service import WorkerService
 from enfila.infrastructure.ioc.adapters import (

@@ -8,27 +8,27 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from enfila.core.application.garbage_collection import without_garbage_collection
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.transactional_jobs import CallersTransaction
 from enfila.core.application.ports.wake_up import Hint, WakeUp
 from enfila.core.application.queue.abstract_queue import AbstractQueue
-from enfila.core.application.queue.checking import (
+from enfila.core.application.queue.adding.job_catalog import JobCatalog
+from enfila.core.application.queue.adding.new_job import NewJob, NewJobLike, new_job
+from enfila.core.application.queue.adding.payload_codec import Annotation, PayloadCodec
+from enfila.core.application.queue.claims.job_source import P, R
+from enfila.core.application.queue.claims.progress import log_line, progress_document
+from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
+from enfila.core.application.queue.operations.checking import (
     checked_count,
     checked_final_state,
     checked_state,
     job_error,
 )
-from enfila.core.application.queue.job_catalog import JobCatalog
-from enfila.core.application.queue.job_handle import JobHandle
-from enfila.core.application.queue.job_source import P, R
-from enfila.core.application.queue.maintenance_options import MaintenanceOptions
-from enfila.core.application.queue.new_job import NewJob, NewJobLike, new_job
-from enfila.core.application.queue.payload_codec import Annotation, PayloadCodec
-from enfila.core.application.queue.progress import log_line, progress_document
+from enfila.core.application.queue.operations.job_handle import JobHandle
 from enfila.core.application.queue.queue_components import QueueComponents
+from enfila.core.application.runtime.garbage_collection import without_garbage_collection
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import (

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from enfila.core.application.job_types.claimed_by_type import ClaimedByType, ClaimRequest
+from enfila.core.application.job_types.serving.claimed_by_type import ClaimedByType, ClaimRequest
 from enfila.core.domain.job.identity import LockToken
 from enfila.core.domain.job.job import Job
 from enfila.testing import FrozenClock

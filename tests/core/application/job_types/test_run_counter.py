@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from enfila.core.application.job_types.run_counter import RunCounter
+from enfila.core.application.job_types.serving.run_counter import RunCounter
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.running.attempt import AttemptOutcome
 from enfila.core.domain.job.running.outcome import Cancelled, Failed, Outcome, Released, Snoozed

@@ -21,7 +21,7 @@ from enfila import (
     WorkerOptions,
     WorkerService,
 )
-from enfila.core.application.queue.job_handle import JobHandle
+from enfila.core.application.queue.operations.job_handle import JobHandle
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.running.attempt import AttemptOutcome

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from enfila.core.application.emitter import Emitter
-from enfila.core.application.queue.event_order import EventOrder
+from enfila.core.application.queue.publishing.event_order import EventOrder
 from enfila.core.domain.events import QUEUE_EVENTS, JobEvent, JobRemoved
 from enfila.core.domain.job.identity import JobId
 

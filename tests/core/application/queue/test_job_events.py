@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from enfila.core.application.job_ids import JobIds
-from enfila.core.application.queue.job_events import events_of_addition, events_of_move
+from enfila.core.application.queue.publishing.job_events import events_of_addition, events_of_move
 from enfila.core.domain.events import (
     JobAdded,
     JobCancelled,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, Json, computed_field
 
-from enfila.core.application.queue.payload_codec import PayloadCodec
+from enfila.core.application.queue.adding.payload_codec import PayloadCodec
 from enfila.core.domain.errors import InvalidRequest, ResultRefused
 from enfila.core.domain.json_document import NULL, JsonDocument
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.wake_up import Hint, Notice
-from enfila.core.application.queue.publisher import Publisher
+from enfila.core.application.queue.publishing.publisher import Publisher
 from enfila.core.domain.errors import AlreadyClosed
 from enfila.core.domain.events import QUEUE_EVENTS
 from enfila.core.domain.job.adding.addition import Added

@@ -7,7 +7,7 @@ import pytest
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.job_ids import JobIds
 from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.queue.result_waiter import ResultWaiter
+from enfila.core.application.queue.publishing.result_waiter import ResultWaiter
 from enfila.core.domain.errors import AlreadyClosed, JobNotFound, RepositoryUnavailable
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job

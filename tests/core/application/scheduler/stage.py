@@ -8,11 +8,11 @@ from typing import Any
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.job_types.registry import JobTypeRegistry
-from enfila.core.application.scheduler.recording import Recording
-from enfila.core.application.scheduler.scheduler_events import SchedulerEvents
-from enfila.core.application.scheduler.schedules import Schedules
-from enfila.core.application.scheduler.target_check import TargetCheck
-from enfila.core.application.scheduler.ticking import Ticking
+from enfila.core.application.scheduler.managing.schedules import Schedules
+from enfila.core.application.scheduler.managing.target_check import TargetCheck
+from enfila.core.application.scheduler.ticks.recording import Recording
+from enfila.core.application.scheduler.ticks.scheduler_events import SchedulerEvents
+from enfila.core.application.scheduler.ticks.ticking import Ticking
 from enfila.core.domain.events import Event
 from enfila.core.domain.job.identity import new_worker_id
 from enfila.core.domain.job.job import Job

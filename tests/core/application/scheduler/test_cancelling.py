@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.scheduler.cancelling import Cancelling
+from enfila.core.application.scheduler.ticks.cancelling import Cancelling
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.policies.deduplication import Deduplication

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from enfila.core.application.scheduler.recomputing import Recomputing
+from enfila.core.application.scheduler.ticks.recomputing import Recomputing
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.core.domain.schedule.state import ScheduleState
 from enfila.core.domain.schedule.triggers.interval import AfterCompletion

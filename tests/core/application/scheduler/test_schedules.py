@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from enfila.core.application.scheduler.schedules import Schedules
-from enfila.core.application.scheduler.target_check import TargetCheck
+from enfila.core.application.scheduler.managing.schedules import Schedules
+from enfila.core.application.scheduler.managing.target_check import TargetCheck
 from enfila.core.domain.errors import (
     InvalidRequest,
     ScheduleChanged,

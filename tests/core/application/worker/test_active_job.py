@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from enfila.core.application.queue.abstract_queue import AnyQueue
-from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
+from enfila.core.application.worker.running.active_job import ActiveJob, SyncActiveJob
 from enfila.core.domain.errors import InvalidRequest, LockLost
 from enfila.core.domain.job.options import JobOptions
 from tests.core.application.worker.conftest import MakeWorker

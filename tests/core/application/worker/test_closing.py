@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from enfila.core.application.queue.abstract_queue import AnyQueue
-from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
+from enfila.core.application.worker.running.active_job import ActiveJob, SyncActiveJob
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning

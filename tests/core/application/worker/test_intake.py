@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from enfila.core.application.queue.abstract_queue import AnyQueue
-from enfila.core.application.worker.active_job import ActiveJob
+from enfila.core.application.worker.running.active_job import ActiveJob
 from enfila.core.application.worker.throughput import MOST_AHEAD, Throughput
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import JobOptions

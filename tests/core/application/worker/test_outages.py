@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from enfila.core.application.queue.abstract_queue import AnyQueue
-from enfila.core.application.worker.active_job import ActiveJob
 from enfila.core.application.worker.outage import OutageWatch
+from enfila.core.application.worker.running.active_job import ActiveJob
 from enfila.core.domain.errors import AlreadyClosed, JobNotCompleted, RepositoryUnavailable
 from tests.core.application.worker.conftest import MakeWorker
 from tests.core.application.worker.recording import Recording

@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from enfila.core.application.queue.abstract_queue import AnyQueue
-from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
-from enfila.core.application.worker.processor import Processor
+from enfila.core.application.worker.running.active_job import ActiveJob, SyncActiveJob
+from enfila.core.application.worker.running.processor import Processor
 from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain.errors import InvalidRequest, JobNotCompleted, ProcessorMissing
 from enfila.core.domain.job.options import JobOptions

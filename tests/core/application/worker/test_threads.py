@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enfila.core.application.worker.threads import Threads
+from enfila.core.application.worker.running.threads import Threads
 from tests.waiting import eventually
 
 
@@ -74,7 +74,7 @@ async def test_closing_ends_the_threads() -> None:
 def test_a_function_that_never_returns_does_not_keep_the_process() -> None:
     program = """
 import asyncio, threading
-from enfila.core.application.worker.threads import Threads
+from enfila.core.application.worker.running.threads import Threads
 
 async def main():
     began = threading.Event()

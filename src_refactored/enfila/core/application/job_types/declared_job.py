@@ -11,7 +11,7 @@ from enfila.core.application.job_types.option_arguments import OptionArguments
 from enfila.core.application.job_types.scheduled_call import ScheduleArguments, ScheduledCall
 from enfila.core.application.ports.transactional_jobs import CallersTransaction
 from enfila.core.application.queue.abstract_queue import AbstractQueue
-from enfila.core.application.queue.job_handle import JobHandle
+from enfila.core.application.queue.operations.job_handle import JobHandle
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.job_type import JobType

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from enfila.core.application.job_types.signature import Signature
-from enfila.core.application.worker.processor import Handler, is_async
+from enfila.core.application.worker.running.processor import Handler, is_async
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job_type import LONGEST_DESCRIPTION, JobType
 

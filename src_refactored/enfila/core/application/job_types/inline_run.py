@@ -13,8 +13,8 @@ from typing import Any, cast
 from enfila.core.application.job_ids import new_job_id
 from enfila.core.application.job_types.implementation import Implementation
 from enfila.core.application.system_clock import SystemClock
-from enfila.core.application.worker.active_job import ActiveJob, JobControls, SyncActiveJob
-from enfila.core.application.worker.run import Run
+from enfila.core.application.worker.running.active_job import ActiveJob, JobControls, SyncActiveJob
+from enfila.core.application.worker.running.run import Run
 from enfila.core.domain.job.identity import LockToken
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Protocol, TypeVar, overload
 
 from enfila.core.application.job_types.declared_job import DeclaredJob, P, R
-from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
+from enfila.core.application.worker.running.active_job import ActiveJob, SyncActiveJob
 
 A_co = TypeVar("A_co", covariant=True)
 

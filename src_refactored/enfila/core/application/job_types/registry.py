@@ -14,9 +14,9 @@ from enfila.core.application.job_types.implementation import (
 )
 from enfila.core.application.job_types.job_decorator import JobDecorator
 from enfila.core.application.queue.abstract_queue import AbstractQueue
-from enfila.core.application.queue.job_catalog import JobCatalog, Terms
-from enfila.core.application.queue.payload_codec import PayloadCodec
-from enfila.core.application.worker.processor import Handler, HandlerSource
+from enfila.core.application.queue.adding.job_catalog import JobCatalog, Terms
+from enfila.core.application.queue.adding.payload_codec import PayloadCodec
+from enfila.core.application.worker.running.processor import Handler, HandlerSource
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions

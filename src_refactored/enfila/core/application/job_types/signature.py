@@ -11,8 +11,8 @@ from typing import Any, Final, NotRequired
 from pydantic import PydanticUserError
 from typing_extensions import TypedDict
 
-from enfila.core.application.queue.payload_codec import PayloadCodec
-from enfila.core.application.worker.active_job import ActiveJob, SyncActiveJob
+from enfila.core.application.queue.adding.payload_codec import PayloadCodec
+from enfila.core.application.worker.running.active_job import ActiveJob, SyncActiveJob
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.json_document import JsonDocument

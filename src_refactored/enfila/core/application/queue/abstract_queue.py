@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.ports.transactional_jobs import CallersTransaction
-from enfila.core.application.queue.job_handle import JobHandle
-from enfila.core.application.queue.job_source import JobSource, P, R
-from enfila.core.application.queue.new_job import NewJobLike
+from enfila.core.application.queue.adding.new_job import NewJobLike
+from enfila.core.application.queue.claims.job_source import JobSource, P, R
+from enfila.core.application.queue.operations.job_handle import JobHandle
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.events import QUEUE_EVENTS
 from enfila.core.domain.job.failure import JobError

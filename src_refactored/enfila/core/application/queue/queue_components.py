@@ -9,20 +9,20 @@ from enfila.core.application.emitter import Emitter
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
-from enfila.core.application.queue.adding import Adding
-from enfila.core.application.queue.claiming import Claiming
-from enfila.core.application.queue.job_catalog import JobCatalog
-from enfila.core.application.queue.job_operations import JobOperations
+from enfila.core.application.queue.adding.adding import Adding
+from enfila.core.application.queue.adding.job_catalog import JobCatalog
+from enfila.core.application.queue.adding.payload_codec import PayloadCodec
+from enfila.core.application.queue.claims.claiming import Claiming
+from enfila.core.application.queue.claims.outcome_writer import OutcomeWriter
 from enfila.core.application.queue.maintenance.maintenance_service import (
     Maintenance,
     duties_of_a_queue,
 )
-from enfila.core.application.queue.outcome_writer import OutcomeWriter
-from enfila.core.application.queue.payload_codec import PayloadCodec
-from enfila.core.application.queue.publisher import Publisher
-from enfila.core.application.queue.queue_control import QueueControl
-from enfila.core.application.sync_portal import SyncPortal
-from enfila.core.application.tasks import OwnedTasks
+from enfila.core.application.queue.operations.job_operations import JobOperations
+from enfila.core.application.queue.operations.queue_control import QueueControl
+from enfila.core.application.queue.publishing.publisher import Publisher
+from enfila.core.application.runtime.sync_portal import SyncPortal
+from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.policies.retention import RetentionPolicy

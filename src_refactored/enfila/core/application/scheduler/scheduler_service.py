@@ -12,17 +12,17 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from enfila.core.application.emitter import Emitter
-from enfila.core.application.periodic_loop import PeriodicLoop
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import ALL_SCHEDULES, Hint, WakeUp
-from enfila.core.application.scheduler.recomputing import Recomputing
-from enfila.core.application.scheduler.recording import Recording
-from enfila.core.application.scheduler.scheduler_events import SchedulerEvents
+from enfila.core.application.runtime.periodic_loop import PeriodicLoop
+from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
-from enfila.core.application.scheduler.ticking import Ticking
+from enfila.core.application.scheduler.ticks.recomputing import Recomputing
+from enfila.core.application.scheduler.ticks.recording import Recording
+from enfila.core.application.scheduler.ticks.scheduler_events import SchedulerEvents
+from enfila.core.application.scheduler.ticks.ticking import Ticking
 from enfila.core.application.system_clock import SystemClock
-from enfila.core.application.tasks import OwnedTasks
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.shutdown import SIGNALS
 from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning

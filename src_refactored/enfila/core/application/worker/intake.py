@@ -9,14 +9,14 @@ from time import monotonic
 from typing import Final
 
 from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.queue.job_source import AnySource
-from enfila.core.application.waiting import is_set_within
+from enfila.core.application.queue.claims.job_source import AnySource
+from enfila.core.application.runtime.waiting import is_set_within
 from enfila.core.application.worker.outage import OutageWatch
-from enfila.core.application.worker.run import ClaimedRuns
 from enfila.core.application.worker.runners import Runners
-from enfila.core.application.worker.settlement import Settlement
+from enfila.core.application.worker.running.run import ClaimedRuns
 from enfila.core.application.worker.throughput import Throughput
 from enfila.core.application.worker.worker_options import WorkerOptions
+from enfila.core.application.worker.writing.settlement import Settlement
 from enfila.core.domain.duration import duration
 from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.job.job import Job

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from enfila.core.application.worker.active_job import JobControls
-from enfila.core.application.worker.lock_renewal import LockRenewal
-from enfila.core.application.worker.progress_writer import ProgressWriter
-from enfila.core.application.worker.run import Run
+from enfila.core.application.worker.running.active_job import JobControls
+from enfila.core.application.worker.running.run import Run
+from enfila.core.application.worker.writing.lock_renewal import LockRenewal
+from enfila.core.application.worker.writing.progress_writer import ProgressWriter
 from enfila.core.domain.errors import LockLost
 from enfila.core.domain.json_document import JsonDocument
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from enfila.core.application.waiting import is_set_within
+from enfila.core.application.runtime.waiting import is_set_within
 from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
 
 T = TypeVar("T")

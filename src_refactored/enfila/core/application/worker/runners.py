@@ -8,12 +8,12 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, cast
 
-from enfila.core.application.tasks import OwnedTasks
-from enfila.core.application.worker.execution import Execution
-from enfila.core.application.worker.interrupter import Interrupter
+from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.application.worker.outage import ErrorReport
-from enfila.core.application.worker.run import Cause, ClaimedRuns, Interruption, Run, Stage
-from enfila.core.application.worker.settlement import Settlement
+from enfila.core.application.worker.running.execution import Execution
+from enfila.core.application.worker.running.interrupter import Interrupter
+from enfila.core.application.worker.running.run import Cause, ClaimedRuns, Interruption, Run, Stage
+from enfila.core.application.worker.writing.settlement import Settlement
 from enfila.core.domain.errors import HandlerError
 from enfila.core.domain.job.running.outcome import Outcome, Released
 

@@ -9,24 +9,24 @@ from time import monotonic
 from typing import Final, cast
 
 from enfila.core.application.emitter import Emitter
-from enfila.core.application.queue.job_source import AnySource
-from enfila.core.application.tasks import OwnedTasks
-from enfila.core.application.waiting import is_set_within
-from enfila.core.application.worker.execution import Execution
-from enfila.core.application.worker.heartbeat import Heartbeat
+from enfila.core.application.queue.claims.job_source import AnySource
+from enfila.core.application.runtime.tasks import OwnedTasks
+from enfila.core.application.runtime.waiting import is_set_within
 from enfila.core.application.worker.intake import Intake
-from enfila.core.application.worker.interrupter import Interrupter
 from enfila.core.application.worker.job_controls import WorkerJobControls
-from enfila.core.application.worker.lock_renewal import LockRenewal
 from enfila.core.application.worker.outage import OutageWatch
-from enfila.core.application.worker.processor import Processor
-from enfila.core.application.worker.progress_writer import ProgressWriter
-from enfila.core.application.worker.run import Cause, ClaimedRuns, Interruption, Run
 from enfila.core.application.worker.runners import Runners
-from enfila.core.application.worker.settlement import Settlement
-from enfila.core.application.worker.threads import Threads
+from enfila.core.application.worker.running.execution import Execution
+from enfila.core.application.worker.running.interrupter import Interrupter
+from enfila.core.application.worker.running.processor import Processor
+from enfila.core.application.worker.running.run import Cause, ClaimedRuns, Interruption, Run
+from enfila.core.application.worker.running.threads import Threads
 from enfila.core.application.worker.worker_events import WorkerEvents
 from enfila.core.application.worker.worker_options import WorkerOptions
+from enfila.core.application.worker.writing.heartbeat import Heartbeat
+from enfila.core.application.worker.writing.lock_renewal import LockRenewal
+from enfila.core.application.worker.writing.progress_writer import ProgressWriter
+from enfila.core.application.worker.writing.settlement import Settlement
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.job.identity import WorkerId
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.ports.clock import Clock
-from enfila.core.application.worker.run import Run
+from enfila.core.application.worker.running.run import Run
 from enfila.core.domain.duration import ZERO
 from enfila.core.domain.events import (
     WorkerClosed,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.job import Job

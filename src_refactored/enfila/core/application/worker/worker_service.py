@@ -13,10 +13,10 @@ from typing import Final, Generic, Self, TypeVar, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.ports.clock import Clock
-from enfila.core.application.queue.job_source import JobSource
+from enfila.core.application.queue.claims.job_source import JobSource
+from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.application.system_clock import SystemClock
-from enfila.core.application.tasks import OwnedTasks
-from enfila.core.application.worker.processor import Processor, ProcessorLike
+from enfila.core.application.worker.running.processor import Processor, ProcessorLike
 from enfila.core.application.worker.shutdown import SIGNALS
 from enfila.core.application.worker.worker_components import WorkerComponents
 from enfila.core.application.worker.worker_events import WorkerEvents

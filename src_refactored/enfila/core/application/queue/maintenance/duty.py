@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import ClassVar
 
-from enfila.core.application.queue.maintenance_options import MaintenanceOptions
+from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
 
 
 class Duty(ABC):

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from enfila.core.application.periodic_loop import PeriodicLoop
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.maintenance.cleaning import (
     ForgettingOfWorkers,
@@ -14,13 +13,14 @@ from enfila.core.application.queue.maintenance.cleaning import (
     TidyingOfTables,
 )
 from enfila.core.application.queue.maintenance.duty import Duty
+from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
 from enfila.core.application.queue.maintenance.overdue_jobs import (
     Expiry,
     Promotion,
     StalledRecovery,
 )
-from enfila.core.application.queue.maintenance_options import MaintenanceOptions
-from enfila.core.application.queue.publisher import Publisher
+from enfila.core.application.queue.publishing.publisher import Publisher
+from enfila.core.application.runtime.periodic_loop import PeriodicLoop
 from enfila.core.domain.job.policies.retention import RetentionPolicy
 
 

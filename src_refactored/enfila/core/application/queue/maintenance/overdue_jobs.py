@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 from enfila.core.application.ports.job_reader import Overdue
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.maintenance.duty import Duty
-from enfila.core.application.queue.publisher import Publisher
+from enfila.core.application.queue.publishing.publisher import Publisher
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.transition import Transition
 

@@ -15,7 +15,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from enfila.core.application.tasks import OwnedTasks
+from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import DriverErrors

@@ -8,8 +8,8 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Any, ClassVar
 
-from enfila.core.application.garbage_collection import without_garbage_collection
 from enfila.core.application.ports.wake_up import Notice
+from enfila.core.application.runtime.garbage_collection import without_garbage_collection
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.running.claim import Claim

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from enfila.core.application.garbage_collection import without_garbage_collection
+from enfila.core.application.runtime.garbage_collection import without_garbage_collection
 from enfila.core.domain.job.job import Job
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import (
     DatabaseClock,

@@ -17,8 +17,8 @@ from sqlalchemy.engine import URL
 
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.wake_up import Hint, Notice
-from enfila.core.application.tasks import OwnedTasks
-from enfila.core.application.waiting import is_set_within
+from enfila.core.application.runtime.tasks import OwnedTasks
+from enfila.core.application.runtime.waiting import is_set_within
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.notify import (
     NotificationLine,
     make_line,

@@ -9,7 +9,7 @@ from typing import Final
 
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.tasks import OwnedTasks
+from enfila.core.application.runtime.tasks import OwnedTasks
 
 _SECONDS_BETWEEN_LOOKS: Final = 0.005
 _SECONDS_BETWEEN_RATIONED: Final = 1.0

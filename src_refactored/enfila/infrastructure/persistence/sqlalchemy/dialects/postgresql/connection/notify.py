@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy.engine import URL
 
-from enfila.core.application.tasks import OwnedTasks
-from enfila.core.application.waiting import is_set_within
+from enfila.core.application.runtime.tasks import OwnedTasks
+from enfila.core.application.runtime.waiting import is_set_within
 
 _CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 10

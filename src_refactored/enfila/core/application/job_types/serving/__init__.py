@@ -1,0 +1,1 @@
+"""One worker for the job types of many queues."""

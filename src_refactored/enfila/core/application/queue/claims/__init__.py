@@ -1,0 +1,1 @@
+"""Jobs on their way to workers, and what becomes of them."""

@@ -1,0 +1,1 @@
+"""Telling everyone concerned what was written."""

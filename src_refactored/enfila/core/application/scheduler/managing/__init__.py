@@ -1,0 +1,1 @@
+"""Creating, editing, backfilling and synchronising schedules."""

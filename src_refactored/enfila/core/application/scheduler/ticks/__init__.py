@@ -1,0 +1,1 @@
+"""Due schedules: which jobs they make, and what their runs come to."""

@@ -1,0 +1,241 @@
+"""One run, from its announcement to its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import assert_never, cast
+
+from enfila.core.application.emitter import Emitter
+from enfila.core.application.queue.claims.job_source import AnySource
+from enfila.core.application.worker.outage import ErrorReport
+from enfila.core.application.worker.running.active_job import ActiveJob, JobControls, SyncActiveJob
+from enfila.core.application.worker.running.interrupter import Interrupter
+from enfila.core.application.worker.running.processor import Handler, Processor
+from enfila.core.application.worker.running.run import Cause, Interruption, Run
+from enfila.core.application.worker.running.threads import Threads
+from enfila.core.application.worker.worker_options import WorkerOptions
+from enfila.core.domain.duration import ZERO, duration
+from enfila.core.domain.errors import (
+    AttemptTimedOut,
+    InvalidRequest,
+    Unrecoverable,
+)
+from enfila.core.domain.events import JobActive, WorkerJobActive
+from enfila.core.domain.job.failure import JobError
+from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.policies.backoff import BackoffKind
+from enfila.core.domain.job.running.outcome import (
+    Cancel,
+    Cancelled,
+    Completed,
+    Failed,
+    Outcome,
+    Released,
+    Retry,
+    Snooze,
+    Snoozed,
+)
+
+_WORDS = (Snooze, Cancel, Retry)
+_OWN_FILES = str(Path(__file__).parents[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """What a handler raised, as against an exception that it returned as its result."""
+
+    error: BaseException
+
+
+class Execution:
+    """Runs one job at a time to its outcome, as often at the same time as it is called.
+
+    Args:
+        controls: what the running jobs may ask of the worker.
+        report: told of what went wrong beside a handler.
+    """
+
+    def __init__(
+        self,
+        queue: AnySource,
+        worker: Emitter,
+        processor: Processor,
+        options: WorkerOptions,
+        *,
+        controls: JobControls,
+        interrupter: Interrupter,
+        threads: Threads,
+        report: ErrorReport,
+    ) -> None:
+        self._queue = queue
+        self._worker = worker
+        self._processor = processor
+        self._backoffs = options.backoffs
+        self._timeout = cast("timedelta | None", options.timeout)
+        self._controls = controls
+        self._interrupter = interrupter
+        self._threads = threads
+        self._report_error = report
+
+    async def run(self, run: Run) -> Outcome | None:
+        """Runs a job; None if its outcome is nobody's any more.
+
+        Whatever the handler raises fails the attempt, SystemExit too: a library that calls
+        `sys.exit` must not end the worker. Only KeyboardInterrupt goes on, for it is meant for the
+        whole process.
+        """
+        timer = self._start_timer(run)
+        try:
+            await self._announce(run)
+            handler = self._processor.handler_for(run.job.name)
+            payload = _payload(handler, run.job)
+            answer = await self._call(handler, run, payload)
+            ended = self._end(handler, answer)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except (Snooze, Cancel, Retry) as word:
+            return self._outcome(run, word)
+        except BaseException as error:  # noqa: BLE001 - a handler may raise anything
+            # Not by its own method, which a class may have overridden.
+            error = BaseException.with_traceback(error, _of_the_handler(error))
+            return self._outcome(run, _Raised(error))
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return self._outcome(run, ended)
+
+    def outcome_of_interruption(self, run: Run, interruption: Interruption) -> Outcome | None:
+        """How an interrupted run ends, whatever its handler says; None if nobody may write it."""
+        match interruption.cause:
+            case Cause.TIMED_OUT:
+                limit = run.job.options.timeout or self._timeout or ZERO
+                return self._failed(run.job, AttemptTimedOut(limit))
+            case Cause.REQUESTED:
+                return Cancelled(interruption.reason)
+            case Cause.SHUTDOWN | Cause.LOCK_LAPSED:
+                return Released()
+            case Cause.LOCK_LOST:
+                return None
+        assert_never(interruption.cause)
+
+    # ── the steps ────────────────────────────────────────────────────────────────────────────
+
+    def _start_timer(self, run: Run) -> asyncio.TimerHandle | None:
+        limit = run.job.options.timeout or self._timeout
+        if limit is None:
+            return None
+        seconds = limit.total_seconds()
+        interruption = Interruption(
+            Cause.TIMED_OUT, f"ran longer than its timeout of {seconds:g} s"
+        )
+        loop = asyncio.get_running_loop()
+        return loop.call_later(seconds, self._interrupter.interrupt, run, interruption)
+
+    async def _announce(self, run: Run) -> None:
+        job = run.job
+        if self._queue.has_listeners(JobActive.name):
+            await self._queue.mark_job_as_active(job)
+        if self._worker.has_listeners(WorkerJobActive.name) and job.worker_id and job.started_at:
+            self._worker.publish(
+                WorkerJobActive(
+                    queue=job.queue,
+                    at=job.started_at,
+                    worker_id=job.worker_id,
+                    job_id=job.id,
+                    job_name=job.name,
+                    attempt=job.attempt,
+                )
+            )
+
+    async def _call(self, handler: Handler, run: Run, payload: object) -> object:
+        if handler.is_async:
+            answer = handler.function(ActiveJob(run, self._controls, payload))
+        else:
+            answer = await self._call_in_thread(handler, run, payload)
+        if not inspect.isawaitable(answer):
+            return answer
+        if run.interruption is not None and inspect.iscoroutine(answer):
+            answer.close()  # interrupted while in its thread: nothing new is begun
+            return None
+        return await cast("Awaitable[object]", answer)
+
+    async def _call_in_thread(self, handler: Handler, run: Run, payload: object) -> object:
+        cancelled = threading.Event()
+        loop = asyncio.get_running_loop()
+        job = SyncActiveJob[object](run, self._controls, payload, cancelled, loop)
+        run.cancelled = cancelled
+        run.thread = self._threads.call(lambda: handler.function(job))
+        try:
+            return await run.thread
+        finally:
+            run.thread = None
+
+    def _end(self, handler: Handler, answer: object) -> Completed | Snooze | Cancel | Retry:
+        if isinstance(answer, _WORDS):
+            return answer
+        write = handler.write_result or self._queue.write_result
+        return Completed(write(answer))
+
+    # ── folding ──────────────────────────────────────────────────────────────────────────────
+
+    def _outcome(
+        self, run: Run, answer: Completed | Snooze | Cancel | Retry | _Raised
+    ) -> Outcome | None:
+        if run.interruption is not None:
+            return self.outcome_of_interruption(run, run.interruption)
+        match answer:
+            case Completed():
+                return answer
+            case Snooze(delay=delay):
+                return Snoozed(delay)
+            case Cancel(reason=reason):
+                return Cancelled(reason)
+            case Retry(delay=delay):
+                return Failed(JobError.of(answer), custom_delay=delay)
+            case _Raised(error=Unrecoverable() as error):
+                return Failed(JobError.of(error), is_recoverable=False)
+            case _Raised(error=error):
+                return self._failed(run.job, error)
+        assert_never(answer)
+
+    def _failed(self, job: Job, error: BaseException) -> Failed:
+        return Failed(JobError.of(error), custom_delay=self._custom_delay(job, error))
+
+    def _custom_delay(self, job: Job, error: BaseException) -> timedelta | None:
+        backoff = job.options.backoff
+        if backoff.kind is not BackoffKind.CUSTOM or backoff.name is None:
+            return None
+        during = f"computing the backoff {backoff.name!r}"
+        rule = self._backoffs.get(backoff.name)
+        if rule is None:
+            allowed = f"this worker knows: {', '.join(sorted(self._backoffs)) or 'none'}"
+            self._report_error(InvalidRequest("backoff.name", backoff.name, allowed), during)
+            return None
+        try:
+            return duration(f"backoff {backoff.name!r}", rule(job, error))
+        except Exception as problem:  # noqa: BLE001 - the rule is the user's; without it no wait
+            self._report_error(problem, during)
+            return None
+
+
+def _of_the_handler(error: BaseException) -> TracebackType | None:
+    """The trace without our own frames at its beginning, which tell a reader nothing."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FILES):
+        trace = trace.tb_next
+    return trace or error.__traceback__
+
+
+def _payload(handler: Handler, job: Job) -> object:
+    try:
+        return handler.read_payload(job)
+    except InvalidRequest as refusal:
+        # The next attempt would get the same payload.
+        raise Unrecoverable(f"the payload does not fit the processor: {refusal}") from None

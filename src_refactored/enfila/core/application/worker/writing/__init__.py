@@ -1,0 +1,1 @@
+"""What a worker writes: locks, outcomes, progress, its heartbeat."""
