@@ -23,7 +23,7 @@ from enfila.core.domain.job.transition import Amendment, Transition
 class IJobRepository(IJobReader, ABC):
     """Keeps jobs. Each method is one atomic step: all of it is committed, or nothing.
 
-    A method returns after its commit. DatabaseClock are written with one clock: the database's on
+    A method returns after its commit. Instants are written with one clock: the database's on
     servers, the injected one elsewhere. All methods may be called from any task at the same time,
     by any number of processes. Cancelling a caller never cuts a write in the middle; it may then
     have happened or not.

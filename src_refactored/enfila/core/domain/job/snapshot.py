@@ -16,7 +16,7 @@ from enfila.core.domain.json_document import NULL, Json, JsonDocument
 
 @dataclass(slots=True)
 class JobSnapshot:
-    """The data of one unit of work; `Job` adds the rules of its life. DatabaseClock are aware UTC.
+    """The data of one unit of work; `Job` adds the rules of its life. Instants are aware UTC.
 
     Attributes:
         attempt: the number of the current or last attempt; 0 before the first.

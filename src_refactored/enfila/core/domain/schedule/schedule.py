@@ -29,7 +29,7 @@ class Schedule:
     """Entity: it makes jobs at the times of its trigger. It does not change itself.
 
     `due` returns an `Advance`, which a repository applies or finds stale. The other methods return
-    the schedule as it should be stored. DatabaseClock are aware UTC.
+    the schedule as it should be stored. Instants are aware UTC.
 
     Attributes:
         definition: what users have defined; see there.

@@ -16,7 +16,7 @@ METADATA_KEY: Final = "schedule"
 
 @dataclass(frozen=True, slots=True)
 class ScheduledFor:
-    """Value object: the tick that made a job. DatabaseClock are aware UTC.
+    """Value object: the tick that made a job. Instants are aware UTC.
 
     Attributes:
         slug: the schedule.
