@@ -13,6 +13,7 @@ from enfila.core.application.job_types.job_types import JobTypes
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.job_types.serving.served_queues import ServedQueues
 from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.interceptor import Interceptor, Proceed, RunningJob
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.application.queue.abstract_queue import AbstractQueue
@@ -116,6 +117,7 @@ __all__ = [
     "HandlerError",
     "IJobRepository",
     "InMemoryJobRepository",
+    "Interceptor",
     "Interval",
     "InvalidRequest",
     "InvalidSettings",
@@ -142,6 +144,7 @@ __all__ = [
     "Once",
     "Overlap",
     "Preview",
+    "Proceed",
     "ProcessorLike",
     "ProcessorMissing",
     "QueueCounts",
@@ -154,6 +157,7 @@ __all__ = [
     "Retry",
     "RunState",
     "RunStatistics",
+    "RunningJob",
     "Schedule",
     "ScheduleChanged",
     "ScheduleDefinition",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 from enfila.core.application.job_types.job_types import JobTypes
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.interceptor import Interceptor
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.queue.abstract_queue import AbstractQueue
@@ -51,12 +52,14 @@ class Enfila:
         notify: whether PostgreSQL's NOTIFY wakes the workers of other processes.
         time_zone: for schedules that name none, such as `America/Sao_Paulo`; UTC when None.
         job_types: the job types of this program; None for a registry of its own.
+        interceptors: go around every add and run, the first one outermost; see `intercept`.
         container: brings its own adapters; the arguments above, up to `time_zone`, are then left
             out, but for the clock.
 
     Attributes:
         job: the decorator that declares a job type: `@app.job("email:welcome", queue="email")`;
             see `JobTypeRegistry.job`.
+        intercept: registers an `Interceptor` within those that are there, at any time.
         schedules: makes, changes and explains schedules.
 
     Raises:
@@ -77,6 +80,7 @@ class Enfila:
         notify: bool | None = None,
         time_zone: str | None = None,
         job_types: JobTypeRegistry | None = None,
+        interceptors: Iterable[Interceptor] = (),
         container: Container | None = None,
     ) -> None:
         given = {
@@ -101,6 +105,9 @@ class Enfila:
             self._container.job_type_registry.override(job_types)
         self._types = self._container.job_type_registry()
         self.job: Final = self._types.job
+        registered = self._container.interceptors()
+        registered.register_all(interceptors)
+        self.intercept: Final = registered.register
         self._repository = self._container.job_repository()
         self._queues: dict[str, AbstractQueue[Any, Any]] = {}
         self._workers: list[WorkerService[Any, Any]] = []

@@ -16,6 +16,7 @@ TESTING = EXAMPLES / "test_without_a_database.py"
 PROCESSES = EXAMPLES / "many_processes.py"
 JOB_TYPES = EXAMPLES / "job_types_example.py"
 SCHEDULES = EXAMPLES / "scheduler_example.py"
+INTERCEPTORS = EXAMPLES / "interceptors.py"
 
 SECONDS_FOR_A_DEMO = 20
 SECONDS_FOR_THE_OTHERS = 20
@@ -179,6 +180,22 @@ def test_job_types_are_shown_on_a_file(environment: dict[str, str], tmp_path: Pa
 def test_job_types_are_shown_on_postgresql(environment: dict[str, str], postgres_url: str) -> None:
     url = ("--url", postgres_url)
     check_job_types(run(JOB_TYPES, *url, environment=environment, timeout=SECONDS_FOR_THE_OTHERS))
+
+
+# ── interceptors ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_tenants_and_log_context_are_shown(environment: dict[str, str]) -> None:
+    example = run(INTERCEPTORS, environment=environment, timeout=SECONDS_FOR_THE_OTHERS)
+    assert example.returncode == 0, example.stdout
+    assert sorted(example.stdout.splitlines()) == [
+        "[invoice, attempt 1] invoice 1 for acme",
+        "[invoice, attempt 1] invoice 2 for globex",
+        "[label, attempt 1] label 3 for globex",
+        "refused: no job without a tenant",
+        "✓ A job without a tenant was not added.",
+        "✓ Each job ran for the tenant that added it.",
+    ]
 
 
 # ── many processes ───────────────────────────────────────────────────────────────────────────

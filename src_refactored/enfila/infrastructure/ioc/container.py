@@ -6,6 +6,7 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
+from enfila.core.application.interceptors import Interceptors
 from enfila.core.application.job_types.job_types import JobTypes
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.job_types.serving.served_queues import ServedQueues
@@ -45,6 +46,7 @@ class Container(containers.DeclarativeContainer):
         queue_repository, worker_repository, job_type_repository, schedule_repository,
             schedule_run_repository: its other repositories, each of which can be overridden too.
         wake_up: what fits the storage.
+        interceptors: what goes around adds and runs; shared by queues, workers and schedules.
         job_type_registry: what this program declares; an app may bring its own.
         job_types: looks at what is stored of job types, and switches them.
         served_queues: `container.served_queues(queues, types)` is what one worker serves.
@@ -89,6 +91,7 @@ class Container(containers.DeclarativeContainer):
     wake_up: providers.Provider[WakeUp] = providers.Singleton(
         make_wake_up, job_repository, notify=config.notify
     )
+    interceptors = providers.Singleton(Interceptors)
     job_type_registry = providers.Singleton(JobTypeRegistry)
     job_types: providers.Provider[JobTypes] = providers.Factory(
         JobTypes, job_type_repository, providers.Callable(hinter_of_jobs, wake_up)
@@ -101,18 +104,20 @@ class Container(containers.DeclarativeContainer):
         repository=job_repository,
         job_types=job_type_registry,
         wake_up=wake_up,
+        interceptors=interceptors,
         clock=clock,
     )
     worker: providers.Provider[WorkerService[Any, Any]] = providers.Factory(
-        WorkerService, clock=clock
+        WorkerService, interceptors=interceptors, clock=clock
     )
     schedules: providers.Provider[Schedules] = providers.Factory(
         Schedules,
         job_repository,
         providers.Factory(TargetCheck, job_type_registry, job_type_repository),
         wake_up,
+        interceptors=interceptors,
         time_zone=config.time_zone,
     )
     scheduler: providers.Provider[SchedulerService] = providers.Factory(
-        SchedulerService, job_repository, wake_up, clock=clock
+        SchedulerService, job_repository, wake_up, interceptors=interceptors, clock=clock
     )

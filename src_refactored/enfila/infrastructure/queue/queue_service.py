@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
+from enfila.core.application.interceptors import Interceptors, InterceptorsLike
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.transactional_jobs import CallersTransaction
@@ -70,6 +71,7 @@ class QueueService(AbstractQueue[P, R]):
         job_types: a registry; if it has types of this queue, only jobs of its types are added, with
             payload, result and defaults as they say.
         wake_up: shared with the workers of this database; within this object when None.
+        interceptors: go around every add, the first one outermost.
         clock: for ids and events; the rows have the repository's.
         random: a number in [0, 1) for jitter.
         payload_limit: the most bytes of one payload or result as JSON text.
@@ -89,6 +91,7 @@ class QueueService(AbstractQueue[P, R]):
         result_type: Annotation = None,
         job_types: JobCatalog | None = None,
         wake_up: WakeUp | None = None,
+        interceptors: InterceptorsLike = (),
         clock: Clock | None = None,
         random: Callable[[], float] = randomness.random,
         payload_limit: int = LARGEST_DOCUMENT,
@@ -108,6 +111,7 @@ class QueueService(AbstractQueue[P, R]):
             defaults=default_job_options,
             catalog=job_types,
             retention=retention,
+            interceptors=Interceptors.of(interceptors),
             clock=clock or SystemClock(),
             random=random,
             check_open=self._check_open,
@@ -174,7 +178,7 @@ class QueueService(AbstractQueue[P, R]):
         with without_garbage_collection():
             made = [adding.make(new_job(job)) for job in jobs]
         if session is None:
-            added: Sequence[Added] = await self._write(adding.add_together(made))
+            added = await adding.add_all(made)
         else:
             added = await adding.add_within(made, session)
         with without_garbage_collection():
@@ -190,14 +194,12 @@ class QueueService(AbstractQueue[P, R]):
     ) -> JobHandle[R]:
         if self._is_closed:
             raise self._closed()
-        adding, portal = self._components.adding, self._components.portal
+        adding = self._components.adding
         job = adding.make(NewJob(name, payload, options))
-        if session is not None:
-            [added] = adding.add_within_sync([job], session)
+        if session is None:
+            added = adding.add_sync(job)
         else:
-            [added] = portal.call(
-                lambda: adding.add_together([job]), instead="write `await queue.add(…)`"
-            )
+            [added] = adding.add_within_sync([job], session)
         return self._handle(added.job, is_duplicate=added.is_duplicate)
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────

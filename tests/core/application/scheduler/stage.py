@@ -7,6 +7,7 @@ from typing import Any
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
+from enfila.core.application.interceptors import Interceptors
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.scheduler.managing.schedules import Schedules
 from enfila.core.application.scheduler.managing.target_check import TargetCheck
@@ -38,11 +39,13 @@ class Stage:
         self.clock = FrozenClock()
         self.repository = InMemoryJobRepository(self.clock)
         self.wake_up = InProcessWakeUp()
+        self.interceptors = Interceptors()
         self.types = JobTypeRegistry()
         self.schedules = Schedules(
             self.repository,
             TargetCheck(self.types, self.repository.storage.job_types),
             self.wake_up,
+            interceptors=self.interceptors,
         )
         self.told: list[Event] = []
         self.reported: list[tuple[Exception, str]] = []
@@ -51,7 +54,13 @@ class Stage:
             emitter.on(name, self.told.append)
         events = SchedulerEvents(emitter, self.clock)
         self.ticking = Ticking(
-            self.repository, self.wake_up, events, batch=10, most_failures=3, poll=POLL
+            self.repository,
+            self.wake_up,
+            events,
+            batch=10,
+            most_failures=3,
+            poll=POLL,
+            interceptors=self.interceptors,
         )
         self.recording = Recording(
             self.repository.storage.schedule_runs,

@@ -62,7 +62,7 @@ async def test_the_late_answer_of_a_cancelled_call_is_dropped(threads: Threads) 
 async def test_closing_ends_the_threads() -> None:
     threads = Threads("test-pool")
     released = threading.Event()
-    busy = threads.call(lambda: released.wait(5))
+    busy = threads.call(lambda: released.wait(60))
     await threads.call(lambda: None)
     threads.close()
     await eventually(lambda: len(_names()) == 1)

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable
 
 from enfila.core.application.emitter import Emitter
+from enfila.core.application.interceptors import Interceptors
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.application.queue.adding.adding import Adding
+from enfila.core.application.queue.adding.intercepted_adding import InterceptedAdding
 from enfila.core.application.queue.adding.job_catalog import JobCatalog
 from enfila.core.application.queue.adding.payload_codec import PayloadCodec
 from enfila.core.application.queue.claims.claiming import Claiming
@@ -38,7 +40,7 @@ class QueueComponents:
         tasks: everything that writes runs in one of these, to its end.
         portal: the way in for code without an event loop.
         publisher: tells what was written.
-        adding, claiming, outcomes, operations, control: the use cases, as their files say.
+        claiming, outcomes, operations, control: the use cases, as their files say.
         maintenance: does what keeps the queue in order.
     """
 
@@ -54,6 +56,7 @@ class QueueComponents:
         defaults: JobOptions | None,
         catalog: JobCatalog | None,
         retention: RetentionPolicy | None,
+        interceptors: Interceptors,
         clock: Clock,
         random: Callable[[], float],
         check_open: Callable[[], None],
@@ -69,15 +72,18 @@ class QueueComponents:
             tasks=self.tasks,
             check_open=check_open,
         )
-        self.adding = Adding(
+        self._adding = Adding(
             repository,
             self.publisher,
             codec=codec,
             defaults=defaults,
             catalog=catalog,
             clock=clock,
-            defer=self.portal.post,
+            tasks=self.tasks,
+            portal=self.portal,
         )
+        self._intercepted = InterceptedAdding(self._adding, interceptors)
+        self._interceptors = interceptors
         self.outcomes = OutcomeWriter(repository, [self.publisher], tasks=self.tasks, random=random)
         self.claiming = Claiming(repository, self.publisher, self.outcomes, self.tasks)
         self.operations = JobOperations(
@@ -91,10 +97,15 @@ class QueueComponents:
             random=random,
         )
 
+    @property
+    def adding(self) -> Adding | InterceptedAdding:
+        """How jobs get in; asked each time, because interceptors may come later."""
+        return self._intercepted if self._interceptors.around_adds else self._adding
+
     async def close(self, error: Exception) -> None:
         """Ends what runs, after its writes; who waits for a job gets `error`. Idempotent."""
         await self.maintenance.stop()
-        await self.adding.close()
+        await self._adding.close()
         await self.publisher.close(error)
         await self.tasks.wait()
         if self.portal.has_thread:

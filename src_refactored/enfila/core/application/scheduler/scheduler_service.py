@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from enfila.core.application.emitter import Emitter
+from enfila.core.application.interceptors import Interceptors, InterceptorsLike
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import ALL_SCHEDULES, Hint, WakeUp
@@ -57,6 +58,7 @@ class SchedulerService(Emitter):
         repository: where schedules and jobs are.
         wake_up: tells of edits, and wakes workers.
         options: the settings; the defaults of `SchedulerOptions` when None.
+        interceptors: go around the adding of the jobs that it makes, the first one outermost.
         clock: gives the instants of its own events; ticks go by the repository's clock.
     """
 
@@ -66,12 +68,14 @@ class SchedulerService(Emitter):
         wake_up: WakeUp,
         options: SchedulerOptions | None = None,
         *,
+        interceptors: InterceptorsLike = (),
         clock: Clock | None = None,
     ) -> None:
         super().__init__(SCHEDULER_EVENTS)
         self.options: Final = options or SchedulerOptions()
         self._repository = repository
         self._wake_up = wake_up
+        self._interceptors = Interceptors.of(interceptors)
         self._own_events = SchedulerEvents(self, clock or SystemClock())
         self._outages = OutageWatch(self._own_events.error)
         self._mode = _Mode.NEW
@@ -91,6 +95,7 @@ class SchedulerService(Emitter):
             batch=options.batch,
             most_failures=options.most_enqueue_failures,
             poll=options.poll_length,
+            interceptors=self._interceptors,
         )
         # Woken at a due time and not before it: so without jitter.
         self._ticks = self._periodic(

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Final, cast
 
 from enfila.core.application.emitter import Emitter
+from enfila.core.application.interceptors import Interceptors
 from enfila.core.application.queue.claims.job_source import AnySource
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.application.runtime.waiting import is_set_within
@@ -50,6 +51,7 @@ class WorkerComponents:
         *,
         worker_id: WorkerId,
         events: WorkerEvents,
+        interceptors: Interceptors,
         random: Callable[[], float],
         on_fault: Callable[[BaseException], None],
     ) -> None:
@@ -89,6 +91,7 @@ class WorkerComponents:
             controls=WorkerJobControls(self._progress, self._renewal),
             interrupter=interrupter,
             threads=self._threads,
+            interceptors=interceptors,
             report=events.error,
         )
         self.runners = Runners(

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Final, Generic, Self, TypeVar, cast
 
 from enfila.core.application.emitter import Emitter
+from enfila.core.application.interceptors import Interceptors, InterceptorsLike
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.queue.claims.job_source import JobSource
 from enfila.core.application.runtime.tasks import OwnedTasks
@@ -63,11 +64,12 @@ class WorkerService(Emitter, Generic[P, R]):
             one argument, the job; or a mapping from job names to such functions, or a registry of
             job types, and then only jobs with these names are taken.
         options: the settings; the defaults of `WorkerOptions` when None.
+        interceptors: go around every run of a handler, the first one outermost.
         clock: gives the instants of the worker's own events.
         random: random numbers in [0, 1), for jitter.
 
     Raises:
-        InvalidRequest: the processor cannot be called with a job.
+        InvalidRequest: the processor cannot be called with a job, or an interceptor is none.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class WorkerService(Emitter, Generic[P, R]):
         processor: ProcessorLike[P, R],
         options: WorkerOptions | None = None,
         *,
+        interceptors: InterceptorsLike = (),
         clock: Clock | None = None,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -91,6 +94,7 @@ class WorkerService(Emitter, Generic[P, R]):
             self.options,
             worker_id=self.id,
             events=self._own_events,
+            interceptors=Interceptors.of(interceptors),
             random=random,
             on_fault=self._on_fault,
         )

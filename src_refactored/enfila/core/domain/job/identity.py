@@ -1,4 +1,4 @@
-"""Identifiers of jobs and workers, and the token of a lock."""
+"""Identifiers of jobs, workers and tenants, and the token of a lock."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import uuid
 from typing import Final, NewType
 
 from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.job.failure import storable
 
 JobId = NewType("JobId", str)
 """A UUIDv7 in its canonical text form; later jobs have larger ids."""
@@ -17,6 +18,8 @@ LockToken = NewType("LockToken", int)
 """The fencing token. It grows by one with every claim of a job; an older one is not accepted."""
 
 NO_TOKEN: Final = LockToken(0)
+
+LONGEST_TENANT: Final = 255
 
 UUID7_RANDOM_BITS: Final = 74
 """Bits of a UUIDv7 below its 48 bits of milliseconds, version and variant left out."""
@@ -47,3 +50,19 @@ def job_id(value: str | uuid.UUID) -> JobId:
 def new_worker_id() -> WorkerId:
     """Makes a random UUID for one start of a worker."""
     return WorkerId(str(uuid.uuid4()))
+
+
+def checked_tenant(value: str) -> str:
+    """Validates the name of a tenant.
+
+    Raises:
+        InvalidRequest: not text of 1 to 255 characters, or with characters that cannot be stored.
+    """
+    if (
+        not isinstance(value, str)
+        or not 0 < len(value) <= LONGEST_TENANT
+        or storable(value) != value
+    ):
+        allowed = f"give 1 to {LONGEST_TENANT} characters, none of them NUL or a lone surrogate"
+        raise InvalidRequest("tenant", value, allowed)
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -12,9 +12,8 @@ from enfila.core.domain.duration import ZERO
 from enfila.core.domain.errors import MoveNotAllowed
 from enfila.core.domain.job.effect_rules import effects_of
 from enfila.core.domain.job.failure import JobError, storable
-from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
+from enfila.core.domain.job.identity import JobId, LockToken, WorkerId, checked_tenant
 from enfila.core.domain.job.options import JobOptions
-from enfila.core.domain.job.policies.retention import Retention
 from enfila.core.domain.job.running.attempt import Attempt, AttemptOutcome
 from enfila.core.domain.job.running.outcome import (
     Cancelled,
@@ -27,7 +26,7 @@ from enfila.core.domain.job.running.outcome import (
 from enfila.core.domain.job.snapshot import JobSnapshot
 from enfila.core.domain.job.state import JobState, Reason, may_move, sources
 from enfila.core.domain.job.transition import Amendment, Transition
-from enfila.core.domain.json_document import NULL, JsonDocument
+from enfila.core.domain.json_document import NULL, Json, JsonDocument
 
 
 @dataclass(slots=True)
@@ -80,6 +79,20 @@ class Job(JobSnapshot):
         if self.options.expires_in is not None:
             stored.expires_at = now + self.options.expires_in
         return stored
+
+    def annotated(
+        self,
+        *,
+        metadata: Mapping[str, Json] | None = None,
+        tags: Iterable[str] | None = None,
+        tenant: str | None = None,
+    ) -> Job:
+        """This new job with more metadata and tags (see `JobOptions.annotated`), and a tenant."""
+        annotated = self.__copy__()
+        annotated.options = self.options.annotated(metadata=metadata, tags=tags)
+        if tenant is not None:
+            annotated.tenant = checked_tenant(tenant)
+        return annotated
 
     def behind(self, *parents: JobId) -> Job:
         """This new job, blocked until the given ones have ended."""
@@ -275,16 +288,6 @@ class Job(JobSnapshot):
         if self.state is JobState.ACTIVE:
             allowed = [state for state in JobState if state is not JobState.ACTIVE]
             raise MoveNotAllowed(self.id, self.state, "be removed", allowed)
-
-    def retention_in(self, state: JobState) -> Retention | None:
-        """The job's own retention rule for this final state; None if the queue's rule applies."""
-        match state:
-            case JobState.COMPLETED:
-                return self.options.remove_on_complete
-            case JobState.FAILED | JobState.CANCELLED:
-                return self.options.remove_on_fail
-            case _:
-                return None
 
     # ── applying transitions ─────────────────────────────────────────────────────────────────
 

@@ -139,6 +139,26 @@ class JobOptions:
             given.pop("delay", None)
         return _options_with(given)
 
+    def annotated(
+        self,
+        *,
+        metadata: Mapping[str, Json] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> JobOptions:
+        """These options with more metadata and tags.
+
+        New metadata replaces what has the same key; a tag that is there is not repeated.
+
+        Raises:
+            InvalidRequest: they are not allowed, or too many with those that are there.
+        """
+        given = dict(self._given)
+        if more_metadata := _metadata(metadata):
+            given["metadata"] = _metadata({**self.metadata, **more_metadata})
+        if more_tags := _tags(tags):
+            given["tags"] = _tags(dict.fromkeys((*self.tags, *more_tags)))
+        return _options_with(given)
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"JobOptions are immutable; make new ones to change {name}")
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import NO_TOKEN, JobId, LockToken, WorkerId
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.policies.retention import Retention
 from enfila.core.domain.job.running.attempt import Attempt, AttemptOutcome
 from enfila.core.domain.job.running.lock import Lock
 from enfila.core.domain.job.state import JobState
@@ -100,6 +101,16 @@ class JobSnapshot:
     def has_attempts_left(self) -> bool:
         """Whether another attempt may follow the current one."""
         return self.attempt < self.max_attempts
+
+    def retention_in(self, state: JobState) -> Retention | None:
+        """The job's own retention rule for this final state; None if the queue's rule applies."""
+        match state:
+            case JobState.COMPLETED:
+                return self.options.remove_on_complete
+            case JobState.FAILED | JobState.CANCELLED:
+                return self.options.remove_on_fail
+            case _:
+                return None
 
     def record_of_run(self, outcome: AttemptOutcome, error: JobError | None = None) -> Attempt:
         """The current or last run as a record that ended like this."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from enfila.core.application.job_ids import new_job_id
@@ -14,6 +14,8 @@ from enfila.core.application.queue.adding.new_job import NewJob
 from enfila.core.application.queue.adding.payload_codec import PayloadCodec
 from enfila.core.application.queue.publishing.publisher import Publisher
 from enfila.core.application.runtime.group_commit import GroupCommit
+from enfila.core.application.runtime.sync_portal import SyncPortal
+from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job
@@ -33,7 +35,8 @@ class Adding:
         catalog: knows types of jobs, with a codec and defaults of their own; None without types.
         publisher: tells of what was added.
         clock: for ids, and for whether a job is delayed.
-        defer: has something called, on whatever loop the queue lives, from any thread.
+        tasks: the owner of writes that are not to be cut off with their caller.
+        portal: the way to the loop on which the queue lives, from any thread.
     """
 
     def __init__(
@@ -45,7 +48,8 @@ class Adding:
         defaults: JobOptions | None,
         catalog: JobCatalog | None,
         clock: Clock,
-        defer: Callable[[Callable[[], None]], None],
+        tasks: OwnedTasks,
+        portal: SyncPortal,
     ) -> None:
         self._queue = publisher.queue
         self._repository = repository
@@ -53,9 +57,10 @@ class Adding:
         self._catalog = catalog
         self._publisher = publisher
         self._clock = clock
-        self._defer = defer
+        self._tasks = tasks
+        self._portal = portal
         self._group = GroupCommit(
-            self.add_together, limit=MOST_IN_A_GROUP, name=f"enfila adds to {self._queue}"
+            self._add_together, limit=MOST_IN_A_GROUP, name=f"enfila adds to {self._queue}"
         )
 
     def make(self, new: NewJob) -> Job:
@@ -87,13 +92,19 @@ class Adding:
         """Stores one job, in one statement with those that other callers add meanwhile."""
         return await self._group.submit(job)
 
-    async def add_together(self, jobs: Sequence[Job]) -> list[Added]:
-        """Stores jobs, all or none."""
+    async def add_all(self, jobs: Sequence[Job]) -> Sequence[Added]:
+        """Stores jobs, all or none, to the end even if the caller is cancelled."""
         if not jobs:
             return []
-        with self._publisher.writing(job.id for job in jobs) as write:
-            added = await self._repository.add(jobs, write.carried_notice())
-            write.added(added)
+        return await self._tasks.run(
+            self._add_together(jobs), name=f"enfila writes to {self._queue}"
+        )
+
+    def add_sync(self, job: Job) -> Added:
+        """Stores one job, for code without an event loop."""
+        [added] = self._portal.call(
+            lambda: self._add_together([job]), instead="write `await queue.add(…)`"
+        )
         return added
 
     async def add_within(self, jobs: Sequence[Job], transaction: CallersTransaction) -> list[Added]:
@@ -114,6 +125,12 @@ class Adding:
         """Waits until everything that was handed in is stored."""
         await self._group.close()
 
+    async def _add_together(self, jobs: Sequence[Job]) -> list[Added]:
+        with self._publisher.writing(job.id for job in jobs) as write:
+            added = await self._repository.add(jobs, write.carried_notice())
+            write.added(added)
+        return added
+
     def _tell_after_commit(self, added: Sequence[Added], transaction: CallersTransaction) -> None:
         def committed() -> None:
             new_ones = (each.job.id for each in added if not each.is_duplicate)
@@ -121,7 +138,7 @@ class Adding:
                 write.added(added)
 
         self._repository.storage.transactional_jobs.after_commit(
-            transaction, lambda: self._defer(committed)
+            transaction, lambda: self._portal.post(committed)
         )
 
 

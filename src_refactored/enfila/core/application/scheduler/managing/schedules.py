@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from enfila.core.application.interceptors import Interceptors, InterceptorsLike
 from enfila.core.application.job_types.declared_job import DeclaredJob
 from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.application.ports.job_repository import IJobRepository
@@ -16,6 +17,7 @@ from enfila.core.application.scheduler.managing.backfilling import Backfill, bac
 from enfila.core.application.scheduler.managing.syncing import Synced, Syncing
 from enfila.core.application.scheduler.managing.target_check import TargetCheck
 from enfila.core.application.scheduler.ticks.job_factory import JobFactory
+from enfila.core.application.scheduler.ticks.storing_runs import StoringRuns
 from enfila.core.domain.duration import ZERO, Duration, duration
 from enfila.core.domain.errors import (
     InvalidRequest,
@@ -67,6 +69,7 @@ class Schedules:
 
     Args:
         targets: knows what jobs can be made.
+        interceptors: go around the adding of jobs by `run_now` and `backfill`.
         time_zone: for definitions that name none.
     """
 
@@ -76,11 +79,13 @@ class Schedules:
         targets: TargetCheck,
         wake_up: WakeUp,
         *,
+        interceptors: InterceptorsLike = (),
         time_zone: str = DEFAULT_ZONE,
     ) -> None:
         self._jobs = repository
         self._schedules = repository.storage.schedules
         self._runs = repository.storage.schedule_runs
+        self._storing = StoringRuns(repository.storage, Interceptors.of(interceptors))
         self._job_types = repository.storage.job_types
         self._targets = targets
         self._wake_up = wake_up
@@ -299,7 +304,7 @@ class Schedules:
         making = JobFactory(await self._job_types.all())
         told = ScheduledFor(slug, now, next=schedule.next_run_at)
         job = making.make(schedule.definition.target, told, now=now)
-        stored = await self._runs.add(slug, [NewRun(now, job, Origin.MANUAL, wanted_by)])
+        stored = await self._storing.add(slug, [NewRun(now, job, Origin.MANUAL, wanted_by)])
         if stored is None:
             raise ScheduleNotFound(slug)
         self._wake_up.hint(job.queue, Hint.JOBS)
@@ -334,7 +339,7 @@ class Schedules:
         making = JobFactory(await self._job_types.all())
         made: list[datetime] = []
         for runs in backfill_runs(schedule, times, making, wanted_by, now):
-            stored = await self._runs.add(slug, runs)
+            stored = await self._storing.add(slug, runs)
             if stored is None:
                 raise ScheduleNotFound(slug)
             made += [run.nominal for run, is_new in zip(runs, stored, strict=True) if is_new]

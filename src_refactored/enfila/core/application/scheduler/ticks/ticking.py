@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from enfila.core.application.interceptors import Interceptors
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.schedule_repository import DueSchedules
 from enfila.core.application.ports.wake_up import Hint, WakeUp
@@ -13,6 +14,7 @@ from enfila.core.application.scheduler.ticks.cancelling import Cancelling
 from enfila.core.application.scheduler.ticks.job_factory import JobFactory
 from enfila.core.application.scheduler.ticks.planning import Plan, plan
 from enfila.core.application.scheduler.ticks.scheduler_events import SchedulerEvents
+from enfila.core.application.scheduler.ticks.storing_runs import StoringRuns
 from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.schedule.rules.overlap import Overlap
@@ -32,6 +34,7 @@ class Ticking:
         batch: how many schedules are looked at together.
         most_failures: in a row; then a schedule is disabled.
         poll: the longest wait for the next due time.
+        interceptors: go around the adding of their jobs.
     """
 
     def __init__(
@@ -43,10 +46,12 @@ class Ticking:
         batch: int,
         most_failures: int,
         poll: timedelta,
+        interceptors: Interceptors,
     ) -> None:
         storage = repository.storage
         self._schedules = storage.schedules
         self._runs = storage.schedule_runs
+        self._storing = StoringRuns(storage, interceptors)
         self._job_types = storage.job_types
         self._wake_up = wake_up
         self._own_events = events
@@ -111,10 +116,10 @@ class Ticking:
                 each.cancelled, f"replaced by a newer run of schedule {each.schedule.slug}"
             )
         try:
-            applied = await self._schedules.tick([each.step for each in plans])
+            applied = await self._storing.tick([each.step for each in plans])
         except (AlreadyClosed, RepositoryUnavailable):
             raise
-        except Exception as error:  # noqa: BLE001 - drivers raise many kinds for a row they refuse
+        except Exception as error:  # noqa: BLE001 - drivers raise many kinds for a row they refuse, and interceptors any
             await self._single_out(plans, error, now)
             return
         for each, is_applied in zip(plans, applied, strict=True):

@@ -101,6 +101,11 @@ class _RunningJob(Generic[P]):
         return self._run.job.options.tags
 
     @property
+    def tenant(self) -> str | None:
+        """Whom it belongs to; None if nobody said so."""
+        return self._run.job.tenant
+
+    @property
     def created_at(self) -> datetime:
         """When it was added."""
         return self._run.job.created_at

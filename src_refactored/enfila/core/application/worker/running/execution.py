@@ -8,11 +8,13 @@ import threading
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import assert_never, cast
 
 from enfila.core.application.emitter import Emitter
+from enfila.core.application.interceptors import Interceptors
 from enfila.core.application.queue.claims.job_source import AnySource
 from enfila.core.application.worker.outage import ErrorReport
 from enfila.core.application.worker.running.active_job import ActiveJob, JobControls, SyncActiveJob
@@ -43,8 +45,9 @@ from enfila.core.domain.job.running.outcome import (
     Snoozed,
 )
 
+_AnyActiveJob = ActiveJob[object] | SyncActiveJob[object]
 _WORDS = (Snooze, Cancel, Retry)
-_OWN_FILES = str(Path(__file__).parents[1])
+_OWN_FILES = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Execution:
 
     Args:
         controls: what the running jobs may ask of the worker.
+        interceptors: go around every call of a handler.
         report: told of what went wrong beside a handler.
     """
 
@@ -72,6 +76,7 @@ class Execution:
         controls: JobControls,
         interrupter: Interrupter,
         threads: Threads,
+        interceptors: Interceptors,
         report: ErrorReport,
     ) -> None:
         self._queue = queue
@@ -82,6 +87,7 @@ class Execution:
         self._controls = controls
         self._interrupter = interrupter
         self._threads = threads
+        self._interceptors = interceptors
         self._report_error = report
 
     async def run(self, run: Run) -> Outcome | None:
@@ -95,8 +101,12 @@ class Execution:
         try:
             await self._announce(run)
             handler = self._processor.handler_for(run.job.name)
-            payload = _payload(handler, run.job)
-            answer = await self._call(handler, run, payload)
+            job = self._active_job(handler, run)
+            if self._interceptors.around_runs:
+                proceed = partial(self._proceed, handler, run, job)
+                answer = await self._interceptors.running(job, proceed)
+            else:
+                answer = await self._call(handler, run, job)
             ended = self._end(handler, answer)
         except (KeyboardInterrupt, GeneratorExit):
             raise
@@ -154,11 +164,34 @@ class Execution:
                 )
             )
 
-    async def _call(self, handler: Handler, run: Run, payload: object) -> object:
+    def _active_job(self, handler: Handler, run: Run) -> _AnyActiveJob:
+        """The job as its handler gets it. `Unrecoverable` if its payload does not fit."""
+        try:
+            payload = handler.read_payload(run.job)
+        except InvalidRequest as refusal:
+            # The next attempt would get the same payload.
+            raise Unrecoverable(f"the payload does not fit the processor: {refusal}") from None
         if handler.is_async:
-            answer = handler.function(ActiveJob(run, self._controls, payload))
+            return ActiveJob(run, self._controls, payload)
+        cancelled = threading.Event()
+        run.cancelled = cancelled
+        loop = asyncio.get_running_loop()
+        return SyncActiveJob(run, self._controls, payload, cancelled, loop)
+
+    async def _proceed(self, handler: Handler, run: Run, job: _AnyActiveJob) -> object:
+        """What lies within the interceptors."""
+        if run.interruption is not None:
+            raise asyncio.CancelledError  # one of them swallowed it: nothing new is begun
+        try:
+            return await self._call(handler, run, job)
+        except _WORDS as word:
+            return word
+
+    async def _call(self, handler: Handler, run: Run, job: _AnyActiveJob) -> object:
+        if handler.is_async:
+            answer = handler.function(job)
         else:
-            answer = await self._call_in_thread(handler, run, payload)
+            answer = await self._call_in_thread(handler, run, job)
         if not inspect.isawaitable(answer):
             return answer
         if run.interruption is not None and inspect.iscoroutine(answer):
@@ -166,11 +199,7 @@ class Execution:
             return None
         return await cast("Awaitable[object]", answer)
 
-    async def _call_in_thread(self, handler: Handler, run: Run, payload: object) -> object:
-        cancelled = threading.Event()
-        loop = asyncio.get_running_loop()
-        job = SyncActiveJob[object](run, self._controls, payload, cancelled, loop)
-        run.cancelled = cancelled
+    async def _call_in_thread(self, handler: Handler, run: Run, job: _AnyActiveJob) -> object:
         run.thread = self._threads.call(lambda: handler.function(job))
         try:
             return await run.thread
@@ -231,11 +260,3 @@ def _of_the_handler(error: BaseException) -> TracebackType | None:
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FILES):
         trace = trace.tb_next
     return trace or error.__traceback__
-
-
-def _payload(handler: Handler, job: Job) -> object:
-    try:
-        return handler.read_payload(job)
-    except InvalidRequest as refusal:
-        # The next attempt would get the same payload.
-        raise Unrecoverable(f"the payload does not fit the processor: {refusal}") from None
