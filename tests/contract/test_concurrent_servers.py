@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -26,7 +27,7 @@ SERVERS = [
 pytestmark = pytest.mark.parametrize("adapter", SERVERS, indirect=True)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def engine(adapter: str, request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngine]:
     engine = create_async_engine(server_url(adapter, request))
     yield engine
