@@ -6,10 +6,11 @@ apart by the names of their queues, as they do on a server whose tables they sha
 """
 
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 
 from enfila.core.application.ports.clock import Clock
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
+from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
 
 
 class ClockOfTheTest(Clock):
@@ -22,13 +23,19 @@ class ClockOfTheTest(Clock):
 
 
 class LastingRepository(SqlAlchemyJobRepository):
-    """Knows whether a test has closed it."""
+    """Knows whether a test has closed it, and can let go of its connections."""
 
     is_closed = False
 
     async def close(self) -> None:
         self.is_closed = True
         await super().close()
+
+    async def disconnect(self) -> None:
+        database = self._own_storage._database  # noqa: SLF001 - programs have no use for it
+        if isinstance(database, ServerDatabase):
+            for pool in database._pools.values():  # noqa: SLF001 - as above
+                await pool._dispose()  # noqa: SLF001 - as above
 
 
 class Lasting:
@@ -38,7 +45,7 @@ class Lasting:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url: Final = url
         self._clock = ClockOfTheTest()
         self._repository: LastingRepository | None = None
 
@@ -46,15 +53,20 @@ class Lasting:
         """The one that lasts, under this clock; a new one after a test has closed it."""
         self._clock.shown = clock
         if self._repository is None or self._repository.is_closed:
-            self._repository = LastingRepository(self._url, clock=self._clock)
+            self._repository = LastingRepository(self.url, clock=self._clock)
             await self._repository.open()
         return self._repository
 
     async def another(self, clock: Clock) -> SqlAlchemyJobRepository:
         """One more on the same data, as another process has it; its caller closes it."""
-        repository = SqlAlchemyJobRepository(self._url, clock=clock)
+        repository = SqlAlchemyJobRepository(self.url, clock=clock)
         await repository.open()
         return repository
+
+    async def disconnect(self) -> None:
+        """Closes the connections to a server; they are opened again when they are needed."""
+        if self._repository is not None:
+            await self._repository.disconnect()
 
     async def __aenter__(self) -> Self:
         return self
