@@ -6,6 +6,8 @@ PYTHON ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 export PYTHON
+# A hundred interpreters are started, each of which would compile enfila anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,9 +28,10 @@ $(STAMP): pyproject.toml .ci/make-venv .ci/find-python
 demo: $(STAMP) ## Run the example: a queue, its workers, and what they report.
 	@$(BIN)/python examples/queue_usage_example.py
 
-# Three processes on two cores: the suite waits as much as it computes. Each has a database of its own.
+# Three processes on two cores: the suite waits for processes and servers too. Each has databases of
+# its own. tests/conftest.py says in which order the modules are given out.
 test: $(STAMP) ## Run the tests.
-	@$(BIN)/python -m pytest -n 3 --dist loadscope $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(STAMP) ## Lint, check the format, the types and the architecture.
 	@$(BIN)/ruff check .

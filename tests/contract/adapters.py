@@ -27,5 +27,9 @@ def sql_repository(
 
 def server_url(adapter: str, request: pytest.FixtureRequest) -> str:
     """The URL of the tests' server for this adapter, with its driver."""
-    url: str = request.getfixturevalue("postgres_url")
+    return with_driver(request.getfixturevalue("postgres_url"), adapter)
+
+
+def with_driver(url: str, adapter: str) -> str:
+    """The URL of a server, with the driver of this adapter."""
     return url.replace("postgresql", adapter.replace("-", "+"), 1)

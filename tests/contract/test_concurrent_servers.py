@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.running.outcome import Released
 from enfila.core.domain.job.state import JobState
-from tests.contract.adapters import server_url
 from tests.contract.building import Line, completed, ids
+from tests.contract.lasting import Lasting
 from tests.waiting import eventually
 
 KEEP_LAST = Deduplication.keep_last("key")
@@ -26,9 +27,9 @@ SERVERS = [
 pytestmark = pytest.mark.parametrize("adapter", SERVERS, indirect=True)
 
 
-@pytest.fixture
-async def engine(adapter: str, request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(server_url(adapter, request))
+@pytest_asyncio.fixture(loop_scope="session")
+async def engine(lasting: Lasting) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(lasting.url)
     yield engine
     await engine.dispose()
 

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 from enfila.infrastructure.queue.queue_service import QueueService
 from enfila.testing import FrozenClock
-from tests.contract.adapters import sql_repository
+from tests.contract.lasting import Lasting
 from tests.infrastructure.queue.bench import Bench, Queue
 
 
@@ -28,16 +29,14 @@ def clock() -> FrozenClock:
         pytest.param("postgresql-asyncpg", marks=pytest.mark.postgres),
     ]
 )
-async def repository(
-    request: pytest.FixtureRequest, clock: FrozenClock
-) -> AsyncIterator[IJobRepository]:
-    if request.param == "memory":
-        yield InMemoryJobRepository(clock)
-        return
-    repository = sql_repository(request.param, request, clock)
-    await repository.open()
-    yield repository
-    await repository.close()
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def repository(lasting: Lasting | None, clock: FrozenClock) -> IJobRepository:
+    return InMemoryJobRepository(clock) if lasting is None else await lasting.repository(clock)
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def queue_name() -> str:
     return f"email-{uuid4().hex}"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def queue(
     queue_name: str, repository: IJobRepository, clock: FrozenClock
 ) -> AsyncIterator[Queue]:

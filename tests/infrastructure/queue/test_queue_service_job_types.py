@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from pydantic import BaseModel
 
 from enfila import (
@@ -35,7 +36,7 @@ def types() -> JobTypeRegistry:
     return JobTypeRegistry()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def queue(
     queue_name: str, repository: IJobRepository, clock: FrozenClock, types: JobTypeRegistry
 ) -> AsyncIterator[Queue]:
