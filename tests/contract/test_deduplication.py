@@ -153,17 +153,17 @@ async def test_a_key_with_a_time_is_held_though_its_job_was_removed(line: Line) 
     assert (again.is_duplicate, again.job.id) == (True, first.id)
     assert await jobs_of(line) == []
     line.clock.advance(HOUR)
-    await line.repository.storage.tidy()
+    await line.repository.storage.compact()
     await line.add(deduplication=key)
 
 
-async def test_tidying_frees_no_key_before_its_time(line: Line) -> None:
+async def test_compacting_frees_no_key_before_its_time(line: Line) -> None:
     key = Deduplication.for_time("key", HOUR)
     first = await line.settle(await line.add_active(deduplication=key), completed())
     await line.repository.remove([first])
     await line.add(deduplication=Deduplication.while_unfinished("other"))
     line.clock.advance(HOUR - 1)
-    await line.repository.storage.tidy()
+    await line.repository.storage.compact()
     assert (await line.put(line.make(deduplication=key))).is_duplicate
     other = line.make(deduplication=Deduplication.while_unfinished("other"))
     assert (await line.put(other)).is_duplicate

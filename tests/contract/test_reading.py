@@ -246,7 +246,7 @@ async def test_counts_equal_a_recount_after_a_mixed_life(line: Line, seed: int) 
         await line.repository.remove_all(line.queue, [JobState.DELAYED], limit=1)
         rule = Retention.keep_newest(3)
         await line.repository.apply_retention(line.queue, RetentionPolicy(rule, rule, rule), 2)
-        await line.repository.storage.tidy()
+        await line.repository.storage.compact()
         await _assert_counts_equal_a_recount(line)
 
 

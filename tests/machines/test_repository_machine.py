@@ -290,7 +290,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         # those by age and the jobs' own go first.
         self.keep(Retention(None if age is None else timedelta(seconds=age)))
         self.keep(Retention(newest=newest))
-        self.both(lambda repository: repository.storage.tidy())
+        self.both(lambda repository: repository.storage.compact())
 
     def overdue(self, kind: Overdue) -> list[Job]:
         """What both find overdue."""

@@ -197,7 +197,7 @@ async def test_keys_that_hold_nothing_any_more_are_dropped_and_the_others_kept(
     await line.add(deduplication=Deduplication.for_time("not over", 60))
     assert await line.repository.remove([gone]) == [True]
     line.clock.advance(31)
-    await line.repository.storage.tidy()
+    await line.repository.storage.compact()
     with engine.connect() as connection:
         keys = connection.scalars(sa.text(f"select key from {prefix}deduplications"))
         assert sorted(keys) == ["live", "not over"]
@@ -215,16 +215,16 @@ async def test_a_key_that_is_taken_while_housekeeping_looks_at_it_is_not_dropped
         [taken] = await line.repository.storage.transactional_jobs.add(
             [line.make(deduplication=KEY)], connection
         )
-        tidying = asyncio.create_task(line.repository.storage.tidy())
+        compacting = asyncio.create_task(line.repository.storage.compact())
         waits = sa.text("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
 
         async def waits_or_is_done() -> bool:
             async with engine.connect() as looking:
-                return tidying.done() or bool(await looking.scalar(waits))
+                return compacting.done() or bool(await looking.scalar(waits))
 
         await eventually(waits_or_is_done)
         await connection.commit()
-        await tidying
+        await compacting
     await engine.dispose()
     again = await line.put(line.make(deduplication=KEY))
     assert (again.job.id, again.is_duplicate) == (taken.job.id, True)
@@ -235,7 +235,7 @@ async def test_folding_counters_changes_no_count(line: Line) -> None:
         await line.repository.add([line.make(), line.make(delay=60), line.make(priority=1)])
     await line.claim(100)
     before = await line.repository.storage.queues.counts("q")
-    await asyncio.gather(*(line.repository.storage.tidy() for _ in range(3)))
+    await asyncio.gather(*(line.repository.storage.compact() for _ in range(3)))
     assert await line.repository.storage.queues.counts("q") == before
     assert (before.waiting, before.delayed, before.active) == (40, 70, 100)
 

@@ -49,7 +49,7 @@ class Storage(ABC):
         """Releases connections and threads, after the writes under way. May be called twice."""
 
     @abstractmethod
-    async def tidy(self) -> None:
+    async def compact(self) -> None:
         """Housekeeping of the adapter's own, called by maintenance; nothing visible changes."""
 
     @abstractmethod

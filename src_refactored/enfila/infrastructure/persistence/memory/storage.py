@@ -50,7 +50,7 @@ class InMemoryStorage(Storage):
     async def close(self) -> None:
         """Nothing is released: it can be used again, and still has its jobs."""
 
-    async def tidy(self) -> None:
+    async def compact(self) -> None:
         self.store.keys.forget_removed(self.store.jobs, self.store.clock.now())
 
     def make_wake_up(self, *, notify: bool) -> WakeUp:

@@ -129,8 +129,8 @@ class SqlAlchemyStorage(Storage):
         """See `Storage.close`."""
         await self._database.close()
 
-    async def tidy(self) -> None:
-        """See `Storage.tidy`."""
+    async def compact(self) -> None:
+        """See `Storage.compact`."""
         await self.access.write(self._effects.counters.fold)
         await self.access.write(
             lambda connection: self._free_keys.drop(connection, self.access.clock.read(connection))

@@ -70,5 +70,5 @@ class TidyingOfTables(Duty):
         return cast("timedelta", self.options.stalled_interval)
 
     async def do_batch(self) -> bool:
-        await self._storage.tidy()
+        await self._storage.compact()
         return False
