@@ -25,7 +25,7 @@ ErrorReporter = Callable[[BaseException, str], None]
 
 
 class Emitter(AsyncIOEventEmitter):
-    """A pyee emitter for typed events whose listeners can hurt nobody.
+    """A pyee emitter for typed events; a listener that fails or hangs does not disturb the emitter.
 
     Listeners are plain or async functions and get one event object. `on`, `once` and
     `remove_all_listeners` work as in pyee, `off` is its `remove_listener`. A listener that raises

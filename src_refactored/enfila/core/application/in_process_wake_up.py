@@ -9,7 +9,7 @@ from enfila.core.application.ports.wake_up import Hint, Notice, WakeUp
 
 
 class InProcessWakeUp(WakeUp):
-    """Sets the events of this process's listeners; knows of no other process.
+    """Carries hints between the tasks of one process; it knows of no other process.
 
     The default of a queue, and the near half of every wake-up that crosses processes: such a one
     extends `hint` to tell the others and calls `arrived` for what they tell. Listeners may be on

@@ -14,7 +14,7 @@ _LARGEST_STEP_BITS: Final = 32
 
 
 class JobIds:
-    """Makes UUIDv7 identifiers that strictly rise within a process.
+    """Makes UUIDv7 identifiers for jobs that strictly rise within a process.
 
     RFC 9562, section 6.2, method 2: within one millisecond, or when the clock steps back, the
     random part of the last id is incremented by a random amount. Threads may share one.

@@ -21,7 +21,7 @@ def make_repository(
     pool_size: int,
     synchronous: str,
 ) -> IJobRepository:
-    """The jobs of the storage for a URL; nothing is connected yet.
+    """The job repository for a URL, with a storage of its own; nothing is connected yet.
 
     Raises:
         InvalidRequest: a database that enfila does not know, or a wrong setting.
@@ -50,7 +50,7 @@ def row_clock_of(clock: Clock) -> Clock | None:
 
 
 def hinter_of_jobs(wake_up: WakeUp) -> Callable[[str], None]:
-    """Tells the workers of a queue that there may be jobs."""
+    """A callback that tells the workers of a queue that there may be jobs."""
     return partial(wake_up.hint, hint=Hint.JOBS)
 
 

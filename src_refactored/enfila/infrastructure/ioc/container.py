@@ -34,7 +34,7 @@ from enfila.infrastructure.queue.queue_service import QueueService
 
 
 class Container(containers.DeclarativeContainer):
-    """Ports and their adapters.
+    """The dependency-injector container: every port with its adapter, each replaceable.
 
     `container.config` has the keys of `Settings`: `container.config.database_url.from_value(…)`.
     In tests: `container.job_repository.override(InMemoryJobRepository())`; everything else follows.

@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 
 class QueueService(AbstractQueue[P, R]):
-    """`AbstractQueue` over any `IJobRepository`.
+    """A queue: `AbstractQueue` over any `IJobRepository`.
 
     Makes nothing happen before it is used: no task, no connection. What it writes runs in tasks of
     its own, so that a cancelled caller cuts nothing in the middle.

@@ -17,7 +17,7 @@ _ALLOWED: Final = "give a function, a class with a method `run`, or an object wi
 
 @dataclass(frozen=True, slots=True)
 class Implementation:
-    """Value object: a job type with the function that runs its jobs.
+    """Value object: a job type with the function that runs its jobs, and its signature.
 
     Attributes:
         call: calls it with arguments by name.
@@ -44,7 +44,7 @@ class Implementation:
 
 
 def implementation(definition: JobType, target: object) -> Implementation:
-    """How `target` runs the jobs of a type.
+    """Finds out how a function or class is to run the jobs of a type.
 
     Raises:
         InvalidRequest: it cannot be called, or its signature does not travel as JSON.
@@ -60,7 +60,7 @@ def implementation(definition: JobType, target: object) -> Implementation:
 
 
 def description_of(target: object) -> str:
-    """The first paragraph of its documentation; empty without one."""
+    """The first paragraph of a function's docstring; empty without one."""
     documentation = inspect.cleandoc(getattr(target, "__doc__", None) or "")
     return " ".join(documentation.partition("\n\n")[0].split())[:LONGEST_DESCRIPTION]
 

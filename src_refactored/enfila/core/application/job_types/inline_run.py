@@ -37,7 +37,7 @@ class _Log(JobControls):
 
 
 async def run_inline(it: Implementation, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - the type's own
-    """The result of one run, after the same validation as on the way through a queue.
+    """Runs a job type once in this process, for a test; validated as on the way through a queue.
 
     Raises:
         InvalidRequest: the arguments do not fit.

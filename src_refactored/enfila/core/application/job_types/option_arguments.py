@@ -14,7 +14,7 @@ from enfila.core.domain.json_document import Json
 
 
 class OptionArguments(TypedDict, total=False):
-    """What `JobOptions` takes; its documentation says what each one means."""
+    """The keyword arguments of a job type's options, typed as those of `JobOptions`."""
 
     attempts: int
     backoff: Backoff

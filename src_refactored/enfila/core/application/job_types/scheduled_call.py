@@ -17,7 +17,7 @@ P = ParamSpec("P")
 
 
 class ScheduleArguments(TypedDict, total=False):
-    """What `Schedules.define` takes by name; its documentation says what each one means."""
+    """The keyword arguments of a schedule, typed as those of `Schedules.define`."""
 
     time_zone: str
     name: str

@@ -24,7 +24,7 @@ class LogLine:
 
 
 class Overdue(StrEnum):
-    """Kinds of jobs that maintenance has to move."""
+    """The kinds of overdue jobs that maintenance moves: stalled, expired, due."""
 
     STALLED = "stalled"
     """Active, and the lock has run out."""

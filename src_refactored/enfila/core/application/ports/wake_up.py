@@ -10,7 +10,7 @@ from typing import Final
 
 
 class Hint(StrEnum):
-    """What a listener should look at."""
+    """What a woken listener should look at: new jobs, a queue's control, ended jobs, schedules."""
 
     JOBS = "jobs"
     """There may be jobs to claim."""

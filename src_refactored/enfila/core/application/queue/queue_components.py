@@ -31,7 +31,7 @@ from enfila.core.domain.job.policies.retention import RetentionPolicy
 
 
 class QueueComponents:
-    """The use cases that a queue delegates to, and what they share: a publisher and the tasks.
+    """Builds the use cases that a queue delegates to, and what they share.
 
     Args:
         check_open: raises `AlreadyClosed` when the queue is closed.

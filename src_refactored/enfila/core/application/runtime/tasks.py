@@ -16,7 +16,7 @@ _run_to_the_end: Final[weakref.WeakSet[asyncio.Task[Any]]] = weakref.WeakSet()
 
 
 class OwnedTasks:
-    """The tasks of one service.
+    """The asyncio tasks of one service: none is garbage-collected, and all are ended with it.
 
     Unlike an `asyncio.TaskGroup` one task's error does not end the others: it stays with whoever
     awaits that task. `close` is what keeps a service from leaving anything behind.

@@ -32,7 +32,7 @@ LONGEST_HOLD: Final = 1.0
 
 
 class Intake:
-    """Fetches jobs, one statement at a time, while others run and are settled.
+    """Fetches jobs for a worker, one statement at a time, while others run and are settled.
 
     Asked for are the free slots and as many as the worker gets through in about 100 ms, so that
     few slots too are fed by large claims and no job is kept from an idle worker. After a claim that

@@ -13,7 +13,7 @@ from enfila.core.domain.json_document import JsonDocument
 
 
 class WorkerJobControls(JobControls):
-    """Carries out what running jobs ask for: progress, log lines, a longer lock."""
+    """Carries out what running jobs ask of their worker: progress, log lines, a longer lock."""
 
     def __init__(self, progress: ProgressWriter, renewal: LockRenewal) -> None:
         self._progress = progress

@@ -21,7 +21,7 @@ ErrorReport = Callable[[BaseException, str], None]
 
 
 class OutageWatch:
-    """Repeats the calls of a worker's parts for as long as the database does not take them.
+    """Repeats the database calls of a worker until the database takes them again.
 
     The waits grow from 0.1 s to 5 s, with jitter. An outage is reported once, by the part that
     meets it first; the first part that gets through wakes all the others.

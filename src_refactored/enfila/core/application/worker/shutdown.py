@@ -14,7 +14,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class SignalWatch:
-    """Tells everyone in this process who wants to know that it is to end.
+    """Tells the workers of this process of SIGTERM and Ctrl-C.
 
     A process has one handler per signal, so all its workers share this one. It stands while there
     is a listener; then what was there before is restored.

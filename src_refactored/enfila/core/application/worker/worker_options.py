@@ -84,7 +84,7 @@ class WorkerOptions:
 
 
 def check_concurrency(value: int) -> int:
-    """Refuses a number of slots that makes no sense."""
+    """Refuses a number of slots that is not a whole number of 1 or more."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_CONCURRENCY:
         raise InvalidRequest(
             "concurrency", value, f"give a whole number from 1 to {MOST_CONCURRENCY:,}"

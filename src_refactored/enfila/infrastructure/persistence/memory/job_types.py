@@ -11,7 +11,7 @@ from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 class InMemoryJobTypes(IJobTypeRepository):
-    """A dict of job types."""
+    """`IJobTypeRepository` on a dict."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

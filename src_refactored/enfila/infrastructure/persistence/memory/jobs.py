@@ -29,7 +29,7 @@ from enfila.infrastructure.persistence.memory.tables.job_table import copied
 
 
 class InMemoryJobs(IJobRepository):
-    """Moves jobs: reads the one that stands, and writes what the domain makes of it."""
+    """`IJobRepository` on dicts."""
 
     def __init__(self, store: Store, storage: Storage) -> None:
         self._store = store

@@ -12,7 +12,7 @@ from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 class InMemoryQueues(IQueueRepository):
-    """One flag per queue, and the lengths of the lists of its jobs."""
+    """`IQueueRepository` on a dict: one flag per queue, and the number of its jobs."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -16,7 +16,7 @@ from enfila.infrastructure.persistence.memory.tables.job_table import copied
 
 
 class InMemoryScheduleRuns(IScheduleRunRepository):
-    """A dict of runs, in the order in which they were made."""
+    """`IScheduleRunRepository` on a dict, in the order in which runs were made."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -21,7 +21,7 @@ from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 class InMemorySchedules(IScheduleRepository):
-    """A dict of schedules."""
+    """`IScheduleRepository` on a dict."""
 
     def __init__(self, store: Store, runs: InMemoryScheduleRuns) -> None:
         self._store = store

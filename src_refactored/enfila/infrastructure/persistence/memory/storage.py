@@ -19,7 +19,7 @@ from enfila.infrastructure.persistence.memory.workers import InMemoryWorkers
 
 
 class InMemoryStorage(Storage):
-    """Keeps everything in this process, as long as the object lives.
+    """`Storage` on dicts: everything is kept in this process, as long as the object lives.
 
     The other storages are compared with it: what a job becomes, it always asks the domain. No
     method waits for anything, so each is one step to the tasks of an event loop.

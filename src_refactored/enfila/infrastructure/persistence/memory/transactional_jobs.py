@@ -12,7 +12,7 @@ from enfila.core.domain.job.job import Job
 
 
 class InMemoryTransactionalJobs(ITransactionalJobs):
-    """Refuses every transaction."""
+    """`ITransactionalJobs` of a storage without SQL: refuses every transaction."""
 
     async def add(
         self,

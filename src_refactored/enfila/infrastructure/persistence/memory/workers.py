@@ -12,7 +12,7 @@ from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 class InMemoryWorkers(IWorkerRepository):
-    """A dict of workers, each with the instants of its first and its last heartbeat."""
+    """`IWorkerRepository` on a dict."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -9,7 +9,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import DEFAULT_P
 
 
 class SqlAlchemyJobRepository(SqlAlchemyJobs):
-    """Jobs in SQLite (one file) or PostgreSQL, with a `SqlAlchemyStorage` of their own.
+    """`IJobRepository` in SQLite (one file) or PostgreSQL, with a storage of its own.
 
     For code without a container. Its arguments are those of `SqlAlchemyStorage`, which is reached
     as `storage`; `open` and `close` open and close it.

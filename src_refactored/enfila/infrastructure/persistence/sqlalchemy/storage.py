@@ -35,7 +35,7 @@ from enfila.infrastructure.persistence.sqlalchemy.workers.repository import SqlA
 
 
 class SqlAlchemyStorage(Storage):
-    """SQLite (one file) or PostgreSQL.
+    """`Storage` in a SQL database: SQLite (one file) or PostgreSQL.
 
     It opens itself at first use; `open` does so at a moment of your choice.
 

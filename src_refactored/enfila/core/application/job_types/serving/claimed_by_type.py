@@ -14,7 +14,7 @@ ClaimKey = tuple[JobId, LockToken]
 
 
 class ClaimRequest(NamedTuple):
-    """Value object: one claim.
+    """Value object: which jobs of a queue to claim next, and how many.
 
     Attributes:
         names: of these jobs only; None for all.
@@ -27,7 +27,7 @@ class ClaimRequest(NamedTuple):
 
 
 class ClaimedByType:
-    """The claimed jobs whose outcome is not written, and how many more of each type may be.
+    """Counts the claimed jobs of each type, so that a type's own concurrency is kept.
 
     Args:
         limits: the `max_concurrency` of types that have one, by queue and name.

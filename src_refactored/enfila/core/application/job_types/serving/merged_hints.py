@@ -20,7 +20,7 @@ class _Listening:
 
 
 class MergedHints:
-    """Gives listeners one event for the hints of all queues."""
+    """Gives a worker of several queues one event for the hints of all of them."""
 
     def __init__(self, queues: Sequence[AnySource]) -> None:
         self._queues = queues

@@ -30,7 +30,7 @@ Queue = AbstractQueue[Any, Any]
 
 
 class ServedQueues(JobSource[Any, Any]):
-    """Queues for one worker, which share its slots.
+    """Several queues as one `JobSource`, whose jobs share the slots of one worker.
 
     They take turns: each fetch begins with the next one. So the order of jobs holds within a queue,
     and none starves another. A type with a `max_concurrency` is fetched by a statement of its own.

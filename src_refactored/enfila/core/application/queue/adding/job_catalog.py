@@ -11,7 +11,7 @@ from enfila.core.domain.job.options import JobOptions
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Value object: what holds for the jobs of one type.
+    """Value object: the default options and the payload codec for the jobs of one type.
 
     Attributes:
         codec: checks and writes their payloads.
@@ -23,7 +23,7 @@ class Terms:
 
 
 class JobCatalog(ABC):
-    """Knows types of jobs by name; asked whenever a job is added."""
+    """Tells a queue the options and payload types of known job types, whenever a job is added."""
 
     @abstractmethod
     def terms(self, queue: str, name: str) -> Terms | None:

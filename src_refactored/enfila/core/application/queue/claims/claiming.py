@@ -13,7 +13,7 @@ from enfila.core.domain.job.running.claim import Claim
 
 
 class Claiming:
-    """Claims jobs of one queue, and sees to it that none is claimed for nobody.
+    """Claims jobs of one queue for a worker; a claim that nobody waits for is given back.
 
     Args:
         outcomes: gives back what a cancelled caller does not want any more.

@@ -13,7 +13,7 @@ from enfila.core.domain.job.policies.retention import RetentionPolicy
 
 
 class RetentionOfJobs(Duty):
-    """Finished jobs that nobody asked to keep are removed.
+    """Maintenance duty: removes finished jobs that no retention rule keeps.
 
     Args:
         policy: what the queue keeps; None leaves it to the options.
@@ -39,7 +39,7 @@ class RetentionOfJobs(Duty):
 
 
 class ForgettingOfWorkers(Duty):
-    """Workers that died without a word are forgotten."""
+    """Maintenance duty: removes workers from the list that died without deregistering."""
 
     what = "forgets silent workers"
 
@@ -57,7 +57,7 @@ class ForgettingOfWorkers(Duty):
 
 
 class TidyingOfTables(Duty):
-    """The storage's own housekeeping."""
+    """Maintenance duty: has the storage compact its own tables."""
 
     what = "tidies the tables"
 

@@ -10,7 +10,7 @@ from enfila.core.application.queue.maintenance.maintenance_options import Mainte
 
 
 class Duty(ABC):
-    """A piece of work that is done in batches, at an interval, in any number of processes at once.
+    """A piece of maintenance, done in batches, at an interval, in any number of processes at once.
 
     Attributes:
         what: what it does, as words for the name of its task.

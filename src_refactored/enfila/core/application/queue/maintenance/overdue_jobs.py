@@ -15,7 +15,7 @@ from enfila.core.domain.job.transition import Transition
 
 
 class MovesOverdueJobs(Duty):
-    """Finds the overdue jobs of a queue, has each decide, and applies that in one step.
+    """Maintenance duty: finds the overdue jobs of a queue, has each decide, and applies that.
 
     What another process did first is stale, and told by that one.
 
@@ -54,7 +54,7 @@ class MovesOverdueJobs(Duty):
 
 
 class StalledRecovery(MovesOverdueJobs):
-    """Jobs whose worker vanished run again, or fail when that happens too often."""
+    """Maintenance duty: jobs whose worker vanished run again, or fail after too many times."""
 
     what = "recovers stalled jobs"
     kind = Overdue.STALLED
@@ -64,7 +64,7 @@ class StalledRecovery(MovesOverdueJobs):
 
 
 class Expiry(MovesOverdueJobs):
-    """Jobs that were not started in time are cancelled."""
+    """Maintenance duty: cancels jobs that were not started in time."""
 
     what = "expires late jobs"
     kind = Overdue.EXPIRED
@@ -74,7 +74,7 @@ class Expiry(MovesOverdueJobs):
 
 
 class Promotion(MovesOverdueJobs):
-    """Delayed jobs whose time has come join the line.
+    """Maintenance duty: puts delayed jobs in line whose time has come.
 
     A claim takes due jobs whatever they are called; this keeps the counts right.
     """

@@ -41,7 +41,7 @@ class EventOrder:
 
 
 class Turn:
-    """A context: inside, a write takes place and its events are handed in; then they are told.
+    """A context for one write: the events that are handed in inside are told when it ends.
 
     Attributes:
         events: what was handed in and not told yet.

@@ -18,7 +18,7 @@ RUNS_AT_ONCE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """Value object: what a backfill did, or would do.
+    """Value object: what a backfill of a schedule did, or would do.
 
     Attributes:
         times: the nominal times of the range, in order.

@@ -48,7 +48,7 @@ _MOST_RECENT = 100
 
 @dataclass(frozen=True, slots=True)
 class RunDetails:
-    """Value object: all that is stored of one run.
+    """Value object: a run of a schedule with its job, for people to look at.
 
     Attributes:
         attempts: of its job, the oldest first.

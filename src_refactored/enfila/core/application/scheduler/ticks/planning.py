@@ -20,7 +20,7 @@ from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Value object: a step, and the jobs that are to be cancelled before it, the newest first."""
+    """Value object: the runs that a due schedule makes, and the jobs it cancels before."""
 
     schedule: Schedule
     step: ScheduleStep
@@ -34,7 +34,7 @@ def plan(
     making: JobFactory,
     now: datetime,
 ) -> Plan:
-    """What the schedule does with the ticks of an advance, by its overlap rule.
+    """Decides by its overlap rule what a due schedule does.
 
     `unfinished` are its jobs that are not final, the oldest first; nothing where it does not care.
     """

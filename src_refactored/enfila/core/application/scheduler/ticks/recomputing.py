@@ -17,7 +17,7 @@ _SCHEDULES_AT_ONCE: Final = 500
 
 
 class Recomputing:
-    """Goes through all schedules now and then, for their next time may be another one.
+    """Computes the next times of all schedules anew now and then: rules of time zones change.
 
     The rules of a zone may have changed: a process that starts knows the newest. And a schedule
     may wait for the end of a run that is over: when a tick is skipped for the sake of another run,

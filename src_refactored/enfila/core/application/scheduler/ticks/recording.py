@@ -19,7 +19,7 @@ _PARTS_OF_A_SHORT_ROUND: Final = 2
 
 
 class Recording:
-    """Goes through the open runs, again and again, and closes those whose job is final or gone.
+    """Tells schedules how their runs ended, once the job of a run is final or gone.
 
     It looks at the jobs and relies on no event: whoever ends a job, and however, its schedule
     learns of it.

@@ -14,7 +14,7 @@ from enfila.core.domain.schedule.runs.run import NewRun
 
 
 class StoringRuns:
-    """Hands runs to the repositories as these say; interceptors may annotate the jobs before."""
+    """Stores runs of schedules; interceptors may annotate their jobs before."""
 
     def __init__(self, storage: Storage, interceptors: Interceptors) -> None:
         self._schedules = storage.schedules

@@ -26,7 +26,7 @@ _SHORTEST_WAIT: Final = timedelta(milliseconds=1)
 
 
 class Ticking:
-    """Looks for due schedules and applies what they decide.
+    """Looks for due schedules, and stores the runs that they make.
 
     Any number of processes may do so: whatever another one did first is stale, and left alone.
 

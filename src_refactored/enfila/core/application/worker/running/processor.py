@@ -32,7 +32,7 @@ _ALLOWED = "give a function of one argument, the job, or a mapping from job name
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """Value object: one function, and how it is to be called.
+    """Value object: one function that runs jobs, and how it is to be called.
 
     Attributes:
         is_async: called on the event loop, with an `ActiveJob`; else in a thread.
@@ -48,7 +48,7 @@ class Handler:
 
 
 class HandlerSource(ABC):
-    """Something that knows its handlers by job name itself, such as a registry of job types."""
+    """What finds a handler by the name of a job, such as a registry of job types."""
 
     @abstractmethod
     def handlers(self) -> Mapping[str, Handler]:
@@ -128,7 +128,7 @@ def _takes_one(function: Callable[..., object]) -> bool:
 
 
 def is_async(function: Callable[..., object]) -> bool:
-    """Whether calling it gives something to await: an `async def`, however it is wrapped."""
+    """Whether calling a function gives something to await, however it is wrapped."""
     function = inspect.unwrap(_without_partial(function))
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - its kind is asked, not its presence

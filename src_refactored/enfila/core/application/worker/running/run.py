@@ -14,7 +14,7 @@ from enfila.core.domain.job.running.outcome import Outcome
 
 
 class Stage(Enum):
-    """How far a run has come."""
+    """How far a run has come: ready, running, ended."""
 
     READY = auto()
     """Claimed; no slot yet."""
@@ -38,7 +38,7 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """Value object: what stops a run, and why, in words."""
+    """Value object: what stops a run before its end, and why, in words."""
 
     cause: Cause
     reason: str

@@ -22,7 +22,7 @@ def without_ended(store: Store, jobs: Iterable[Job], now: datetime) -> list[Job]
 
 
 def release(store: Store, ended: Collection[JobId], now: datetime) -> None:
-    """Moves the jobs that waited for nothing but these; the others wait for fewer."""
+    """Moves the jobs that waited for nothing but these ended ones; the others wait for fewer."""
     found = {job.id: job for parent in ended for job in store.jobs.dependents(parent)}
     moves = {move.job_id: move for move in released(found.values(), ended, now)}
     for job in found.values():

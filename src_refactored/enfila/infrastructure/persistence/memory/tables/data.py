@@ -25,7 +25,7 @@ from enfila.infrastructure.persistence.memory.tables.job_table import JobTable
 
 @dataclass(slots=True)
 class KeptRun:
-    """A run of a schedule without its job, which stands in the table of jobs.
+    """A run of a schedule as memory keeps it, without its job.
 
     Attributes:
         closed_at: when its end was told to its schedule; None while that is open.
@@ -37,7 +37,7 @@ class KeptRun:
 
 @dataclass(slots=True)
 class Store:
-    """The data of one repository.
+    """The dicts that the repositories of one in-memory storage share.
 
     Attributes:
         numbers: one for each job that is added.

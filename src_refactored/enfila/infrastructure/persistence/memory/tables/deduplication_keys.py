@@ -17,7 +17,7 @@ class _Grant(NamedTuple):
 
 
 class DeduplicationKeys:
-    """The last grant of each key of each queue; whether it still counts, the domain decides."""
+    """The deduplication keys of jobs in memory, with the last job that got each."""
 
     def __init__(self) -> None:
         self._grants: dict[tuple[str, str], _Grant] = {}

@@ -24,7 +24,7 @@ Entry = TypeVar("Entry", Place, Appointment)
 
 
 class JobTable:
-    """Jobs by id. Each order beside them is a function of the jobs alone, renewed by every write.
+    """The jobs in memory by id, with the orders in which they are looked up.
 
     Jobs that are in it are never changed, only replaced. They share no JSON value with a caller:
     `put` and `copied` make documents of their own.
@@ -100,7 +100,7 @@ class JobTable:
 
 
 def copied(job: Job) -> Job:
-    """The same job; who changes it, or a value in its documents, changes only this copy."""
+    """A deep copy of a job, so that nobody changes the stored one."""
     own = copy.copy(job)
     own.document = JsonDocument(job.document.text)
     own.progress_document = JsonDocument(job.progress_document.text)
@@ -110,7 +110,7 @@ def copied(job: Job) -> Job:
 
 
 def order_of_addition(job: Job) -> int:
-    """Sorts jobs as they were added; a `lifo` job has the negative of its number as position."""
+    """The key that sorts jobs as they were added."""
     return abs(job.position)
 
 

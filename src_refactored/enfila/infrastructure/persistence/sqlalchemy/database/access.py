@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Access:
-    """The database of a storage, which is opened at first use.
+    """Runs statements for the repositories of a storage, which is opened at first use.
 
     Args:
         open_storage: opens it, if it is not open.

@@ -16,7 +16,7 @@ Work = Callable[[sa.Connection], T]
 
 
 class Database(ABC):
-    """Runs work on connections, whatever kind of engine there is.
+    """Runs reads and transactions on connections of one database, whatever engine there is.
 
     A caller who is cancelled never cuts a statement in the middle: the work goes on to its end.
 

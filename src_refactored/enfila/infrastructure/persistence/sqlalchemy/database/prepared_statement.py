@@ -66,5 +66,5 @@ class StatementCall(Generic[T]):
 
 
 def followed_up(read: T | StatementCall[T], connection: sa.Connection) -> T:
-    """What was read, once the calls that may follow from it are answered too."""
+    """The answer of a statement, once the calls that may follow from it are answered too."""
     return read.on(connection) if isinstance(read, StatementCall) else read

@@ -36,7 +36,7 @@ _MOST_KEPT: Final = 2
 
 
 class ServerDatabase(Database):
-    """A server over an async driver, with a pool of connections.
+    """A `Database` on a server, over an async driver, with a pool of connections.
 
     All work runs in tasks of its own: a task that is cancelled while the driver is in the middle of
     a statement would leave a broken connection in the pool.

@@ -31,7 +31,7 @@ class DirectExecution(ABC):
 
 
 class ServerDriver(ABC):
-    """One driver of a database server.
+    """One driver of a database server: its URL, settings, time limits and errors.
 
     Attributes:
         errors: what its errors mean.

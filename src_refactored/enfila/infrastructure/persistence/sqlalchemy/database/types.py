@@ -14,7 +14,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC instant to the microsecond.
+    """A column type: an aware UTC instant to the microsecond.
 
     `timestamptz` where the database has it. SQLite has no such type: there it is the number of
     microseconds since 1970, which sorts, compares and fits in 64 bits.
@@ -52,7 +52,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 def microseconds(instant: datetime) -> int:
-    """The instant as SQLite stores it."""
+    """An instant as a number of microseconds since 1970, as SQLite stores it."""
     return (instant - _EPOCH) // _MICROSECOND
 
 

@@ -12,7 +12,7 @@ _SECRETS: Final = ("password", "sslpassword")
 
 
 class Driver(NamedTuple):
-    """One driver of a database.
+    """How a driver of a database is named in URLs, found and installed.
 
     Attributes:
         drivername: how SQLAlchemy's URLs begin that ask for it.
@@ -34,7 +34,7 @@ Schemes = Mapping[str, tuple[Driver, ...]]
 
 
 def shown(url: URL) -> str:
-    """The URL for people to read: no driver, no password."""
+    """A database URL for people to read: no driver, no password."""
     return (
         url.set(drivername=url.get_backend_name())
         .difference_update_query(_SECRETS)

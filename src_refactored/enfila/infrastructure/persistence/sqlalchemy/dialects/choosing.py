@@ -26,7 +26,7 @@ _ALLOWED: Final = f"give {sqlite.EXAMPLES}, {postgresql.EXAMPLES} or memory://"
 
 
 def engine_url(text: str) -> URL:
-    """The URL of SQLAlchemy's, with the driver that is to be used.
+    """From a URL of a user's to SQLAlchemy's, with the driver that is to be used.
 
     Raises:
         InvalidRequest: not a URL, or a database that enfila does not know.
@@ -47,7 +47,7 @@ def engine_url(text: str) -> URL:
 
 
 def dialect_of(url: URL) -> Dialect:
-    """The dialect of a URL that `engine_url` has accepted."""
+    """The dialect for a database URL that `engine_url` has accepted."""
     if url.get_backend_name() == "sqlite":
         from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.dialect import (  # noqa: PLC0415
             SqliteDialect,

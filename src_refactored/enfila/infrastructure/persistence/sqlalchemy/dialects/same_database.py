@@ -14,7 +14,7 @@ from enfila.infrastructure.persistence.sqlalchemy.migrations.upgrading import HE
 
 
 class SameDatabase:
-    """Refuses the connections of callers that lead elsewhere; asks once for each pool.
+    """Refuses the transactions of callers that are on another database.
 
     Attributes:
         name: the database as its server calls it; None while that was not asked.

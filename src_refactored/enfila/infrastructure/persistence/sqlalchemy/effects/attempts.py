@@ -38,7 +38,7 @@ _IN_A_RECORD: Final = {Instant: TIMESTAMP(timezone=True), sa.BigInteger: sa.BigI
 
 
 class Attempts(SqlMoveEffect):
-    """Adds the runs that moves have ended to the list of attempts, and reads that list."""
+    """Effect: records the runs that moves have ended, and reads the records."""
 
     kind: ClassVar[type[Effect]] = Attempt
     columns: ClassVar[Mapping[str, Any]] = {

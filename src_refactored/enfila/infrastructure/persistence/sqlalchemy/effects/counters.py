@@ -25,7 +25,7 @@ _COLUMNS: Final = ["queue", "state", "change"]
 
 
 class Counters(SqlEffect):
-    """Adds to the counters with every change of a job, as rows: no two writers wait for each other.
+    """Effect: counts the jobs of each queue and state, as rows that no two writers wait for.
 
     Maintenance folds many rows into few, so that reading them stays cheap.
     """

@@ -29,7 +29,7 @@ _IDS_AT_ONCE = 1_000
 
 
 class Dependencies:
-    """The pending dependencies of blocked jobs, one row each, and their release.
+    """Effect: which jobs wait for which others, and their release when those end.
 
     A row stands until the job that it depends on has ended, or its own job is gone. It counts only
     while its own job is blocked.

@@ -18,7 +18,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import
 
 @dataclass(frozen=True, slots=True)
 class ChangedSet:
-    """Jobs that a part of the same statement has added, moved or removed.
+    """The jobs that a part of the same SQL statement has added, moved or removed.
 
     Attributes:
         rows: that part.

@@ -26,7 +26,7 @@ EffectKinds = frozenset[type[Effect]]
 
 
 class Effects:
-    """What the writes of jobs are composed with. A new effect is a file, and a line here.
+    """All SQL effects of an installation; statements about jobs are composed with them.
 
     Attributes:
         counters: counts the jobs of each state.

@@ -13,7 +13,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class SqlAlchemyJobTypes(IJobTypeRepository):
-    """Knows the job types."""
+    """`IJobTypeRepository` on SQL."""
 
     def __init__(self, access: Access, tables: Tables, insert: UpsertingInsert) -> None:
         self._access = access

@@ -22,7 +22,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class JobTypeStatements:
-    """What must hold for each stands in `IJobTypeRepository`.
+    """The SQL statements about job types. What must hold for each: `IJobTypeRepository`.
 
     Rows are written in the order of their names, so that no two processes wait for each other.
     """

@@ -14,7 +14,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class Amending:
-    """Applies amendments, and requests to running jobs."""
+    """Writes amendments of jobs that have not started, and requests to cancel running ones."""
 
     def __init__(self, tables: Tables) -> None:
         self._jobs = tables.jobs

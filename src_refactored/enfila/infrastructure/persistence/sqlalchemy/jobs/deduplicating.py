@@ -24,7 +24,7 @@ AddPlainly = Callable[[sa.Connection, Sequence[Job]], list[Job]]
 
 
 class Deduplicating:
-    """Finds who holds a key and does what the domain decides.
+    """Looks up who holds a deduplication key, and does what the domain decides.
 
     Additions under one key wait for each other on the key's row, so two processes that add at once
     make one job. Keys are locked in their order, so that two bulks cannot deadlock.

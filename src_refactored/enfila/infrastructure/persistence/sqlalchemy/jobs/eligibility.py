@@ -20,7 +20,7 @@ _MOST_DUE_AT_ONCE: Final = 1_000
 
 
 class Eligibility:
-    """The conditions of a claim on `FROM_QUEUE`, as parts of a query.
+    """The conditions under which a job can be claimed, as parts of a query.
 
     Args:
         now: the instant of the claim, as an expression.

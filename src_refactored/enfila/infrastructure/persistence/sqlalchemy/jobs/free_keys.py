@@ -12,7 +12,7 @@ _KEYS_AT_ONCE = 1_000
 
 
 class FreeKeys:
-    """Housekeeping of deduplication keys; several processes may do it at once."""
+    """Removes deduplication keys that no longer count; several processes may do it at once."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

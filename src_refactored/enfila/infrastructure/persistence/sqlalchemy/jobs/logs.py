@@ -14,7 +14,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class JobLogs:
-    """Appends, trims and reads log lines."""
+    """Appends, trims and reads the log lines of jobs."""
 
     def __init__(self, tables: Tables) -> None:
         self._logs = tables.logs

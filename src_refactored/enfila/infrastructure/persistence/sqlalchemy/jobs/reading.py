@@ -23,7 +23,7 @@ _IDS_AT_ONCE = 1_000
 
 
 class Reading:
-    """The questions of `IJobReader` as functions of a connection."""
+    """The queries of `IJobReader`, as functions of a connection."""
 
     def __init__(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> None:
         self._tables = tables

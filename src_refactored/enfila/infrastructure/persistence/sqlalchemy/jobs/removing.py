@@ -19,7 +19,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class Removing:
-    """Selects the jobs that shall go; `JobWrites.remove_on` removes them and keeps the counters."""
+    """Selects the jobs that are to be removed, by state, age or retention."""
 
     def __init__(self, tables: Tables, clock: DatabaseClock, writes: JobWrites) -> None:
         self._tables = tables

@@ -29,7 +29,7 @@ _Key = tuple[JobId, LockToken, JobState]
 
 
 class SqlAlchemyJobs(IJobRepository):
-    """Jobs in a table; each method runs its statements in one step.
+    """`IJobRepository` on SQL: each method is one step.
 
     Args:
         access: runs statements.

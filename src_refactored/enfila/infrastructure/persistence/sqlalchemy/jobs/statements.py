@@ -22,7 +22,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class JobStatements:
-    """The statements by what they are for.
+    """The SQL statements about jobs, by what they are for.
 
     Attributes:
         writes: the hot ones, each database's own.
@@ -83,5 +83,5 @@ class JobStatements:
 
 
 def are_plain(jobs: Sequence[Job]) -> bool:
-    """Whether nothing but their rows decides about them: no key, and no other job."""
+    """Whether new jobs have no deduplication key and no dependencies: their rows alone decide."""
     return all(job.options.deduplication is None and not job.depends_on for job in jobs)

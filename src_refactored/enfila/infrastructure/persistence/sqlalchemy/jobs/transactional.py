@@ -16,7 +16,7 @@ AddJobs = Callable[[sa.Connection, Sequence[Job]], list[Added]]
 
 
 class SqlAlchemyTransactionalJobs(ITransactionalJobs):
-    """Adds jobs on connections that are not ours.
+    """`ITransactionalJobs` on SQL: adds jobs on connections of the caller.
 
     Args:
         target: the database, for people to read.

@@ -19,7 +19,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 
 
 class JobWrites(ABC):
-    """The writes of `IJobRepository` that most jobs pass; its docstrings are their contract too.
+    """The hot SQL writes about jobs, which each dialect does in its own way.
 
     Each async method is one atomic step. The two that take a connection are part of somebody's
     transaction, which may be a caller's own: they are plain functions of it, so that an async

@@ -20,7 +20,7 @@ HEAD: Final = REVISIONS[-1]
 
 
 class Upgrading:
-    """Compares the tables with what this enfila needs, and runs the migrations between.
+    """Compares the version of the tables with this enfila's, and runs the migrations between.
 
     Ten processes may do so at the same moment: the first holds a lock, the others find the work
     done.

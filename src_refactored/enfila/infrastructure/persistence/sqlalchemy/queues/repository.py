@@ -17,7 +17,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class SqlAlchemyQueues(IQueueRepository):
-    """Looks at queues, and pauses them."""
+    """`IQueueRepository` on SQL: looks at queues, and pauses them."""
 
     def __init__(
         self, access: Access, tables: Tables, counters: Counters, insert: UpsertingInsert

@@ -17,7 +17,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class QueueStatements:
-    """What must hold for each stands in `IQueueRepository`."""
+    """The SQL statements about queues. What must hold for each: `IQueueRepository`."""
 
     def __init__(
         self, tables: Tables, clock: DatabaseClock, counters: Counters, insert: UpsertingInsert

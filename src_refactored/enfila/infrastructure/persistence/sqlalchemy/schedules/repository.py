@@ -26,7 +26,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class SqlAlchemySchedules(IScheduleRepository):
-    """Knows the schedules, and applies their ticks."""
+    """`IScheduleRepository` on SQL; it applies their ticks."""
 
     def __init__(
         self,

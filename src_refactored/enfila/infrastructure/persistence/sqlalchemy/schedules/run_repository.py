@@ -24,7 +24,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class SqlAlchemyScheduleRuns(IScheduleRunRepository):
-    """Knows the runs of schedules."""
+    """`IScheduleRunRepository` on SQL."""
 
     def __init__(
         self,

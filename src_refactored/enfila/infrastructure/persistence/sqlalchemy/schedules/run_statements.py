@@ -31,7 +31,7 @@ AddJobs = Callable[[sa.Connection, Sequence[Job]], list[Added]]
 
 
 class ScheduleRunStatements:
-    """What must hold for each stands in `IScheduleRunRepository`.
+    """The SQL statements about runs of schedules. What must hold: `IScheduleRunRepository`.
 
     Args:
         add_jobs: adds jobs in a transaction that is under way, as `IJobRepository.add` says.

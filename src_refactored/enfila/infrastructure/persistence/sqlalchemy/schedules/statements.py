@@ -23,7 +23,7 @@ AT_ONCE: Final = 1_000
 
 
 class ScheduleStatements:
-    """What must hold for each stands in `IScheduleRepository`.
+    """The SQL statements about schedules. What must hold for each: `IScheduleRepository`.
 
     Whoever writes a schedule holds its row, and several rows in the order of their slugs, so that
     no two processes wait for each other.

@@ -56,7 +56,7 @@ NEWEST: Final = (
 
 
 def declare_job_types(metadata: sa.MetaData, prefix: str) -> sa.Table:
-    """The table of job types."""
+    """Declares the table of job types."""
     table = f"{prefix}job_types"
     return sa.Table(
         table,

@@ -158,7 +158,7 @@ job_of: Final = _SHAPE.entity
 
 
 def declare_jobs(metadata: sa.MetaData, prefix: str) -> sa.Table:
-    """The table of jobs."""
+    """Declares the table of jobs."""
     table = f"{prefix}jobs"
     states = ", ".join(f"'{state.value}'" for state in JobState)
     final = ", ".join(f"'{state.value}'" for state in JobState if state in FINAL)
@@ -194,7 +194,7 @@ def declare_jobs(metadata: sa.MetaData, prefix: str) -> sa.Table:
 
 
 def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> sa.Index:
-    """An index of some rows."""
+    """Declares an index of the rows that fulfil a condition."""
     condition = sa.text(where)
     return sa.Index(
         name, *columns, unique=unique, postgresql_where=condition, sqlite_where=condition

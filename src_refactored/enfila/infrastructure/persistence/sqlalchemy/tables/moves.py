@@ -15,7 +15,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.text import document_te
 
 
 class MoveField(NamedTuple):
-    """One value that a move gives to its statement."""
+    """One value that a move gives to its SQL statement."""
 
     name: str
     kind: Any
@@ -72,7 +72,7 @@ def assignments(
     later: Callable[[str], sa.ColumnElement[Any]],
     now: sa.ColumnElement[Any],
 ) -> dict[str, sa.ColumnElement[Any]]:
-    """What a move writes, by column; see `Job.after` for its meaning.
+    """The columns that a move writes, with their values; see `Job.after` for its meaning.
 
     Args:
         jobs: the table.

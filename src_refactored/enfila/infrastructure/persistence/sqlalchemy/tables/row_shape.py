@@ -14,7 +14,7 @@ E = TypeVar("E")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: everything that is said of it anywhere.
+    """One column of a row: its name, type, reader and writer.
 
     Attributes:
         name: in the database.
@@ -57,7 +57,7 @@ class Column:
 
 
 class RowShape(Generic[E]):
-    """The columns of an entity, in the order in which `make` takes its attributes."""
+    """The columns of an entity, in the order in which its class takes them."""
 
     def __init__(self, make: Callable[..., E], columns: Sequence[Column]) -> None:
         self._make = make

@@ -88,7 +88,7 @@ _RUN: Final[RowShape[Callable[[Job | None], ScheduleRun]]] = RowShape(
 
 
 def declare_schedules(metadata: sa.MetaData, prefix: str) -> sa.Table:
-    """The table of schedules."""
+    """Declares the table of schedules."""
     table = f"{prefix}schedules"
     return sa.Table(
         table,
@@ -103,12 +103,12 @@ def declare_schedules(metadata: sa.MetaData, prefix: str) -> sa.Table:
 
 
 def schedule_values(schedule: Schedule) -> dict[str, Any]:
-    """All columns of a schedule."""
+    """All columns of a schedule with their values."""
     return SCHEDULE.values(schedule) | _SEARCHED.values(schedule)
 
 
 def declare_schedule_runs(metadata: sa.MetaData, prefix: str, schedules: sa.Table) -> sa.Table:
-    """The table of runs; those of a schedule go with it."""
+    """Declares the table of runs of schedules."""
     table = f"{prefix}schedule_runs"
     number, slug, *others = _RUN.columns
     return sa.Table(
@@ -131,7 +131,7 @@ def declare_schedule_runs(metadata: sa.MetaData, prefix: str, schedules: sa.Tabl
 
 
 def new_run_values(slug: str, run: NewRun, now: datetime) -> dict[str, Any]:
-    """All columns of a new run. One without a job has nothing to wait for."""
+    """All columns of a new run of a schedule with their values."""
     return {
         "slug": slug,
         "nominal": run.nominal,

@@ -10,7 +10,7 @@ from enfila.core.domain.job.state import JobState
 
 
 def literal(state: JobState) -> sa.ColumnElement[str]:
-    """The state as text and not as a parameter, so that the planner may use its partial index."""
+    """A job's state as SQL text and not as a parameter, so that its partial index is used."""
     return sa.literal_column(f"'{state.value}'", sa.Text)
 
 

@@ -28,12 +28,12 @@ _SET_ONCE: Final = ("id", "started_at")
 
 
 def declare_workers(metadata: sa.MetaData, prefix: str) -> sa.Table:
-    """The table of workers."""
+    """Declares the table of workers."""
     columns = (column.declared() for column in WORKER.columns)
     return sa.Table(f"{prefix}workers", metadata, *columns)
 
 
 def heartbeat_values(worker: WorkerInfo, now: datetime) -> dict[str, Any]:
-    """What a heartbeat writes."""
+    """The columns that a worker's heartbeat writes."""
     values = {**WORKER.values(worker), "seen_at": now}
     return {name: value for name, value in values.items() if name not in _SET_ONCE}

@@ -15,7 +15,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.workers import WORKER, 
 
 
 class SqlAlchemyWorkers(IWorkerRepository):
-    """Knows who works."""
+    """`IWorkerRepository` on SQL."""
 
     def __init__(self, access: Access, tables: Tables) -> None:
         self._access = access

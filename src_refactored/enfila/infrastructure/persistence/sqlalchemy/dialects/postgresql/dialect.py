@@ -37,7 +37,7 @@ _MIGRATION_KEY: Final = zlib.crc32(b"enfila migrations")
 
 
 class PostgresDialect(Dialect):
-    """PostgreSQL, over asyncpg or psycopg 3."""
+    """`Dialect` of PostgreSQL, over asyncpg or psycopg 3."""
 
     has_schemas: ClassVar[bool] = True
     # Not now(), which is the start of a caller's perhaps old transaction, and not

@@ -44,7 +44,7 @@ COLUMNS: Final[Mapping[str, Any]] = {
 def written(
     new: sa.FromClause, position: sa.ColumnElement[int], clock: DatabaseClock
 ) -> dict[str, sa.ColumnElement[Any]]:
-    """What is inserted of a record, by column of the table."""
+    """The values that a statement inserts for a new job, by column."""
     now = clock.expression
     return {
         **{name: new.c[name] for name in NEW_COLUMNS},

@@ -63,7 +63,7 @@ def _plain(kind: Any) -> Any:
 
 
 def few(record: Any) -> sa.ColumnElement[bool]:
-    """True of every record that has a `token`, and said so that the planner expects one record.
+    """A condition that is always true, and has the planner expect few records.
 
     It takes any JSON list for 100 rows. A plan that it keeps from when a table had fewer than that
     goes through the whole table and looks each row up in the list, however large the table grows.

@@ -36,7 +36,7 @@ _NOT_DELAYED: Final = [literal(state) for state in JobState if state is not JobS
 
 
 class Statements:
-    """Builds the statements of one installation, each composed with the effects that apply."""
+    """Builds the SQL statements about jobs for PostgreSQL, composed with the effects that apply."""
 
     def __init__(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> None:
         self._tables = tables

@@ -37,7 +37,7 @@ _MOST_BYTES: Final = 7_000
 
 
 class PostgresWakeUp(InProcessWakeUp):
-    """One connection that listens, and tells the others in as few notifications as possible.
+    """`WakeUp` over LISTEN/NOTIFY: one connection listens, and few notifications are sent.
 
     A notification takes a lock on the whole database while it commits. So hints are gathered: the
     first is sent at once, what comes in the 5 ms after it goes as one. At that pace, and only in a

@@ -35,7 +35,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class PostgresJobWrites(JobWrites):
-    """One statement where one is enough, and what takes more."""
+    """`JobWrites` for PostgreSQL: one statement for a set where that is enough."""
 
     def __init__(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> None:
         self._clock = clock

@@ -13,7 +13,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant,
 
 
 class Batch:
-    """A statement whose rows go to the driver as they are.
+    """A statement of SQLite whose rows are handed to the driver as they are.
 
     SQLAlchemy compiles it; its handling of every single value would take longer than SQLite takes
     to write the row. Only instants are converted, by their own type. An insert names the columns

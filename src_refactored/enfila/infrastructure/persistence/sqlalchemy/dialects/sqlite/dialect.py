@@ -31,7 +31,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 
 
 class SqliteDialect(Dialect):
-    """SQLite, in a file or in memory."""
+    """`Dialect` of SQLite, in a file or in memory."""
 
     has_schemas: ClassVar[bool] = False
     server_now: ClassVar[sa.ColumnElement[datetime] | None] = None

@@ -30,7 +30,7 @@ _PRIMARY_CODE: Final = 0xFF
 
 
 class SqliteErrors(DriverErrors):
-    """By result code; there is no connection that could be lost."""
+    """What errors of SQLite mean, by result code."""
 
     def is_retryable(self, error: BaseException) -> bool:
         """See `DriverErrors.is_retryable`: whoever writes holds the lock already."""

@@ -36,7 +36,7 @@ _Request = tuple[Work[Any], "Future[Any]"]
 
 
 class FileDatabase(Database):
-    """One SQLite file, written by one thread of this process and read by a few others.
+    """A `Database` in one SQLite file: one thread of this process writes, and a few others read.
 
     Group commit: whatever was asked for while a transaction was being committed shares the next
     one, each request in a savepoint of its own, so that one fsync serves them all. Requests fail
@@ -213,7 +213,7 @@ def _choose_wal(cursor: sqlite3.Cursor) -> None:
 
 
 def path_of(url: URL) -> str | None:
-    """The file of a database; None when it lives in memory."""
+    """The path of a SQLite database; None when it lives in memory."""
     in_memory = url.database in {None, "", ":memory:"} or "mode=memory" in str(url.query)
     return None if in_memory else url.database
 

@@ -22,13 +22,13 @@ _NOW = sa.bindparam("now", type_=Instant)
 
 
 def given_ids() -> sa.Select[tuple[str]]:
-    """The ids in the parameter `ids`, a JSON list: one parameter, however many there are."""
+    """SQL for the ids in a parameter that is a JSON list: one parameter, however many there are."""
     each = sa.func.json_each(sa.bindparam("ids", type_=sa.Text)).table_valued("value")
     return sa.select(sa.type_coerce(each.c.value, sa.Text))
 
 
 def next_positions(tables: Tables) -> sa.UpdateBase:
-    """Takes `count` positions; the last of them."""
+    """Takes `count` numbers for the order of jobs; the last of them."""
     counter = tables.position_counter
     return (
         sa.update(counter)
@@ -43,7 +43,7 @@ def add_jobs(tables: Tables) -> sa.UpdateBase:
 
 
 def places(tables: Tables) -> sa.Select[Any]:
-    """Id, position and creation of the given jobs."""
+    """Statement: id, position and instant of creation of the given jobs."""
     jobs = tables.jobs
     return sa.select(jobs.c.id, jobs.c.position, jobs.c.created_at).where(
         jobs.c.id.in_(given_ids())
@@ -63,7 +63,7 @@ def eligible_jobs(tables: Tables, *, by_name: bool) -> sa.Select[Any]:
 
 
 def take_jobs(tables: Tables) -> sa.UpdateBase:
-    """Makes the given jobs active."""
+    """Statement: makes the given jobs active."""
     jobs = tables.jobs
     return (
         sa.update(jobs)
@@ -81,7 +81,7 @@ def take_jobs(tables: Tables) -> sa.UpdateBase:
 
 
 def job_states(tables: Tables) -> sa.Select[Any]:
-    """Where the given jobs stand.
+    """Statement: state, token and what else a move is compared with, of the given jobs.
 
     Each with id, queue, state, token, whether and why it is to be cancelled, and whether others
     depend on it.
@@ -110,7 +110,7 @@ def move_job(tables: Tables) -> sa.UpdateBase:
 
 
 def extend_locks(tables: Tables) -> sa.UpdateBase:
-    """Makes the locks of the given jobs hold until the parameter `until`."""
+    """Statement: makes the locks of the given jobs hold until the parameter `until`."""
     jobs = tables.jobs
     return (
         sa.update(jobs)
@@ -120,7 +120,7 @@ def extend_locks(tables: Tables) -> sa.UpdateBase:
 
 
 def store_progress(tables: Tables) -> sa.UpdateBase:
-    """Stores the progress of one job."""
+    """Statement: stores the progress of one job."""
     jobs = tables.jobs
     return (
         sa.update(jobs)
@@ -130,7 +130,7 @@ def store_progress(tables: Tables) -> sa.UpdateBase:
 
 
 def remove_jobs(tables: Tables) -> sa.UpdateBase:
-    """Removes the given jobs; id, queue, state of each, and whether others depended on it."""
+    """Statement: removes the given jobs, and returns what others need to know of them."""
     jobs = tables.jobs
     return (
         sa.delete(jobs)

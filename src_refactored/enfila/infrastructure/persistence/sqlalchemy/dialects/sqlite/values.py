@@ -26,7 +26,7 @@ NOW: Final = f"{_PREFIX}now"
 
 
 def given(name: str) -> sa.ColumnElement[Any]:
-    """The parameter for a field of a move; not named as a column, which it would be set to."""
+    """The SQL parameter for a field of a move."""
     return sa.bindparam(f"{_PREFIX}{name}", type_=_KINDS[name])
 
 
@@ -36,7 +36,7 @@ def later(name: str) -> sa.ColumnElement[Any]:
 
 
 def values(move: Transition, now: datetime) -> dict[str, Any]:
-    """All parameters of a move."""
+    """All SQL parameters of a move, by name."""
     return {
         **_shared(move, now),
         JOB: move.job_id,
@@ -47,7 +47,7 @@ def values(move: Transition, now: datetime) -> dict[str, Any]:
 def uniform_values(
     moves: Sequence[Transition], now: datetime
 ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """The parameters that uniform moves share, and those that they do not."""
+    """The SQL parameters that uniform moves share, and those that they do not."""
     return _shared(moves[0], now), {
         JOB: [move.job_id for move in moves],
         f"{_PREFIX}result": [RESULT.value(move) for move in moves],
@@ -64,12 +64,12 @@ def _shared(move: Transition, now: datetime) -> dict[str, Any]:
 
 
 def row_of(job: Job) -> dict[str, Any]:
-    """All columns of a job that is about to be inserted, whose order and clock are known."""
+    """All columns of a new job with their values, once its order and clock are known."""
     each = {name: column[0] for name, column in each_values([job]).items()}
     return {**each, **shared_values(job), **computed_values(job), **CONSTANTS}
 
 
 def uniform_rows(jobs: Sequence[Job]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """The columns that uniform jobs share, and those that they do not."""
+    """The columns of new jobs that uniform ones share, and those that they do not."""
     shared = {**shared_values(jobs[0]), **computed_values(jobs[0]), **CONSTANTS}
     return shared, {**each_values(jobs), "position": [job.position for job in jobs]}

@@ -17,7 +17,7 @@ _RATIONED: Final = frozenset({Hint.CONTROL, Hint.SCHEDULES})
 
 
 class SqliteWakeUp(InProcessWakeUp):
-    """Watches the file's `data_version`, which changes whenever any connection has committed.
+    """`WakeUp` between processes on one SQLite file, by its `data_version`.
 
     The pragma reads a counter in shared memory: no lock, no disk. It tells that something was
     written and not what, so everybody who listens is woken. Nothing is sent: the commit itself is

@@ -50,7 +50,7 @@ class _Standing(NamedTuple):
 
 
 class SqliteJobWrites(JobWrites):
-    """Compares rows with what a decision rests on, and writes them.
+    """`JobWrites` for SQLite: under the write lock, compares rows and writes them one by one.
 
     It must run in a transaction that no other writer interrupts (`BEGIN IMMEDIATE`). What to write
     is computed with the domain's own methods, since the rows are at hand.
@@ -311,5 +311,5 @@ class SqliteJobWrites(JobWrites):
 
 
 def id_list(job_ids: Iterable[JobId]) -> str:
-    """The value of the parameter `ids`."""
+    """A list of ids as the JSON text that `given_ids` takes."""
     return json.dumps(list(job_ids))

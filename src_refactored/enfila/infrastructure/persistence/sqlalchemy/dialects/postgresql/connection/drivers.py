@@ -39,12 +39,12 @@ _OPTIONS_OF_THE_DIALECT: Final = frozenset({"prepared_statement_cache_size"})
 
 
 def driver_of(url: URL) -> ServerDriver:
-    """The driver that a URL names."""
+    """The driver of PostgreSQL that a URL names."""
     return PsycopgDriver() if url.get_driver_name() == "psycopg" else AsyncpgDriver()
 
 
 class AsyncpgDriver(ServerDriver):
-    """asyncpg, which prepares each statement once for a connection."""
+    """What asyncpg is told; it prepares each statement once for a connection."""
 
     def __init__(self) -> None:
         self.errors: DriverErrors = PostgresErrors()
@@ -74,7 +74,7 @@ class AsyncpgDriver(ServerDriver):
 
 
 class PsycopgDriver(ServerDriver):
-    """psycopg 3."""
+    """What psycopg 3 is told."""
 
     def __init__(self) -> None:
         self.errors: DriverErrors = PostgresErrors()

@@ -33,7 +33,7 @@ _CONNECTION_ERRORS: Final = frozenset(
 
 
 class PostgresErrors(DriverErrors):
-    """By SQLSTATE, and by what each driver says where the server gave none."""
+    """What errors of PostgreSQL's drivers mean, by SQLSTATE or by what the driver says."""
 
     def is_retryable(self, error: BaseException) -> bool:
         """See `DriverErrors.is_retryable`."""

@@ -20,7 +20,7 @@ _SECONDS_BETWEEN_PULSES: Final = 30
 
 
 class NotificationLine(ABC):
-    """One connection that receives and sends notifications.
+    """One connection to PostgreSQL that receives and sends notifications.
 
     Args:
         arguments: what the driver's `connect` is called with.
@@ -75,7 +75,7 @@ class NotificationLine(ABC):
 
 
 def make_line(url: URL) -> NotificationLine:
-    """The line for the driver that the URL names."""
+    """The connection for notifications, over the driver that the URL names."""
     arguments = dict(url.get_dialect()().create_connect_args(url)[1])
     is_psycopg = url.get_driver_name() == "psycopg"
     return _PsycopgLine(arguments) if is_psycopg else _AsyncpgLine(arguments)
