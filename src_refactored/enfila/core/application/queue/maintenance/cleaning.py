@@ -56,7 +56,7 @@ class ForgettingOfWorkers(Duty):
         return False
 
 
-class TidyingOfTables(Duty):
+class CompactingOfTables(Duty):
     """Maintenance duty: has the storage compact its own tables."""
 
     what = "tidies the tables"

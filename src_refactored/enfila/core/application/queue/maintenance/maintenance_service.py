@@ -10,7 +10,7 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.maintenance.cleaning import (
     ForgettingOfWorkers,
     RetentionOfJobs,
-    TidyingOfTables,
+    CompactingOfTables,
 )
 from enfila.core.application.queue.maintenance.duty import Duty
 from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
@@ -84,7 +84,7 @@ def duties_of_a_queue(
         Expiry(repository, publisher),
         Promotion(repository, publisher),
         RetentionOfJobs(repository, publisher.queue, retention),
-        TidyingOfTables(repository.storage),
+        CompactingOfTables(repository.storage),
         ForgettingOfWorkers(repository.storage.workers),
     ]
 
