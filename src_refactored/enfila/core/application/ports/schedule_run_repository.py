@@ -13,7 +13,7 @@ from enfila.core.domain.schedule.runs.run import NewRun, RunId, ScheduleRun
 
 @dataclass(frozen=True, slots=True)
 class EndedRuns:
-    """Value object: part of the open runs, those whose end was not recorded yet.
+    """Value object: runs of schedules whose jobs have ended, found while reading the open ones.
 
     Attributes:
         runs: those of the part whose job is final or gone, in their order.

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.maintenance.cleaning import (
+    CompactingOfTables,
     ForgettingOfWorkers,
     RetentionOfJobs,
-    CompactingOfTables,
 )
 from enfila.core.application.queue.maintenance.duty import Duty
 from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions

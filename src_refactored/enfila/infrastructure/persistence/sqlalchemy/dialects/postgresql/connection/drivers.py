@@ -44,7 +44,7 @@ def driver_of(url: URL) -> ServerDriver:
 
 
 class AsyncpgDriver(ServerDriver):
-    """What asyncpg is told; it prepares each statement once for a connection."""
+    """How connections to PostgreSQL over asyncpg are set up; it prepares each statement once."""
 
     def __init__(self) -> None:
         self.errors: DriverErrors = PostgresErrors()
@@ -74,7 +74,7 @@ class AsyncpgDriver(ServerDriver):
 
 
 class PsycopgDriver(ServerDriver):
-    """What psycopg 3 is told."""
+    """How connections to PostgreSQL over psycopg 3 are set up."""
 
     def __init__(self) -> None:
         self.errors: DriverErrors = PostgresErrors()
