@@ -27,6 +27,7 @@ class Place:
 
     url: str
     schema: str | None = None
+    pool_size: int = 5
 
     @property
     def is_file(self) -> bool:
@@ -37,7 +38,7 @@ class Place:
         return "sqlite" if self.is_file else "postgresql"
 
     def app(self, **options: Any) -> Enfila:
-        return Enfila(self.url, schema=self.schema, **options)
+        return Enfila(self.url, schema=self.schema, pool_size=self.pool_size, **options)
 
     @contextmanager
     def connection(self) -> Iterator[sa.Connection]:
