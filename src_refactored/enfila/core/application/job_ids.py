@@ -37,9 +37,5 @@ class JobIds:
         return uuid7(fresh)
 
 
-_of_this_process: Final = JobIds()
-
-
-def new_job_id(now: datetime) -> JobId:
-    """The id of a new job, above all that this process has given, whoever asked for them."""
-    return _of_this_process.next(now)
+new_job_id: Final = JobIds().next
+"""Makes the id of a new job, above all that this process has given, whoever asked for them."""

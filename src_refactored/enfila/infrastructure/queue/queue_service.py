@@ -151,7 +151,8 @@ class QueueService(AbstractQueue[P, R]):
         return JobHandle(job, self._operations, is_duplicate=is_duplicate)
 
     def _handles(self, added: Iterable[Added]) -> list[JobHandle[R]]:
-        return [self._handle(each.job, is_duplicate=each.is_duplicate) for each in added]
+        operations = self._operations
+        return [JobHandle(each.job, operations, is_duplicate=each.is_duplicate) for each in added]
 
     # ── adding ───────────────────────────────────────────────────────────────────────────────
 

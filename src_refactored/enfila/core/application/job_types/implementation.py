@@ -44,7 +44,7 @@ class Implementation:
 
 
 def implementation(definition: JobType, target: object) -> Implementation:
-    """Finds out how a function or class is to run the jobs of a type.
+    """Looks at a function or class and says how it runs the jobs of a type.
 
     Raises:
         InvalidRequest: it cannot be called, or its signature does not travel as JSON.

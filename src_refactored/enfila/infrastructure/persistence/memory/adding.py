@@ -13,7 +13,7 @@ from enfila.infrastructure.persistence.memory.tables.job_table import copied
 
 
 def add_job(store: Store, job: Job, now: datetime) -> Added:
-    """Adds one job, numbered, as its deduplication decides."""
+    """Adds one job with a position of its own, or does what its deduplication decides."""
     number = next(store.numbers)
     return _add(store, job.added(now, -number if job.options.lifo else number), now)
 

@@ -12,7 +12,7 @@ from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 class InMemoryQueues(IQueueRepository):
-    """`IQueueRepository` on a dict: one flag per queue, and the number of its jobs."""
+    """`IQueueRepository` on a dict: whether each queue is paused, and how many jobs it has."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -15,7 +15,7 @@ from enfila.core.domain.job.transition import Transition
 
 
 class MovesOverdueJobs(Duty):
-    """Maintenance duty: finds the overdue jobs of a queue, has each decide, and applies that.
+    """Base of maintenance duties that move jobs to another state when their time is up.
 
     What another process did first is stale, and told by that one.
 

@@ -16,7 +16,7 @@ from enfila.core.domain.schedule.state import Owner
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """Value object: what a synchronisation did, as slugs in order."""
+    """Value object: the slugs that `Schedules.sync` has added, edited, removed and left."""
 
     created: tuple[str, ...]
     updated: tuple[str, ...]

@@ -43,5 +43,5 @@ def shown(url: URL) -> str:
 
 
 def without_password(text: object) -> str:
-    """A text that is no URL, with whatever looks like a password left out."""
+    """A malformed URL for an error message, without what looks like a password."""
     return re.sub(r"(//[^:@/]*):.*@", r"\1:***@", str(text))

@@ -26,7 +26,7 @@ EffectKinds = frozenset[type[Effect]]
 
 
 class Effects:
-    """All SQL effects of an installation; statements about jobs are composed with them.
+    """The SQL for what moves of jobs bring about: attempts, counters, dependencies.
 
     Attributes:
         counters: counts the jobs of each state.

@@ -38,12 +38,12 @@ def next_positions(tables: Tables) -> sa.UpdateBase:
 
 
 def add_jobs(tables: Tables) -> sa.UpdateBase:
-    """Inserts a job; one that is there already stays as it is."""
+    """Statement: inserts new jobs; one that is there already stays as it is."""
     return sqlite.insert(tables.jobs).on_conflict_do_nothing(index_elements=[tables.jobs.c.id])
 
 
 def places(tables: Tables) -> sa.Select[Any]:
-    """Statement: id, position and instant of creation of the given jobs."""
+    """Statement: where new jobs stand in the order of their queue, and when they were added."""
     jobs = tables.jobs
     return sa.select(jobs.c.id, jobs.c.position, jobs.c.created_at).where(
         jobs.c.id.in_(given_ids())
