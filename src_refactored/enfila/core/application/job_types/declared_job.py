@@ -30,7 +30,7 @@ R = TypeVar("R")
 
 
 class DeclaredJob(Generic[Call, Answer, P, R]):
-    """A job type as its decorator leaves it behind: adds jobs, and calls the target as it is.
+    """What the decorator of a job type returns: adds jobs, or is called like the function itself.
 
     Made by `JobTypeRegistry.job`. No word of its own stands between the parameters of the target,
     so those may have any name.

@@ -12,7 +12,7 @@ A_co = TypeVar("A_co", covariant=True)
 
 
 class Running(Protocol[P, A_co]):
-    """A job type as a class: an object whose `run` is called for each job."""
+    """Protocol of a job type that is a class: its `run` is called for each job."""
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> A_co:
         """One run."""

@@ -32,7 +32,7 @@ class ScheduleArguments(TypedDict, total=False):
 
 
 class ScheduledCall(Generic[P]):
-    """`send.schedule("daily", "30 7 * * *")`: call it with the arguments of each of its jobs."""
+    """What `send.schedule(…)` returns: call it with the arguments that the jobs are to have."""
 
     def __init__(self, signature: Signature, define: Callable[[Json], ScheduleDefinition]) -> None:
         self._signature = signature

@@ -22,7 +22,7 @@ the caller, and nothing is written.
 
 @dataclass(frozen=True, slots=True)
 class DueSchedules:
-    """Value object: what a scheduler has to do.
+    """Value object: the schedules that are due, and when the next one will be.
 
     Attributes:
         now: the instant of the answer, by the repository's clock.
@@ -38,7 +38,7 @@ class DueSchedules:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleStep:
-    """Value object: an advance, with the runs that it makes, in the order of its ticks."""
+    """Value object: a schedule after its due ticks, and the runs that these make."""
 
     advance: Advance
     runs: tuple[NewRun, ...]

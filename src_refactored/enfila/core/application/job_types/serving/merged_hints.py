@@ -20,7 +20,7 @@ class _Listening:
 
 
 class MergedHints:
-    """Gives a worker of several queues one event for the hints of all of them."""
+    """Merges the wake-up hints of several queues into one event for their worker."""
 
     def __init__(self, queues: Sequence[AnySource]) -> None:
         self._queues = queues

@@ -31,7 +31,7 @@ class _Counts:
 
 
 class RunCounter:
-    """What became of runs, by the names of their jobs, since it was last taken."""
+    """Counts the runs of a worker by job name and outcome, until the counts are written."""
 
     def __init__(self) -> None:
         self._counts: dict[str, _Counts] = {}

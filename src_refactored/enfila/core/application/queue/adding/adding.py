@@ -26,7 +26,7 @@ MOST_IN_A_GROUP: Final = 1_000
 
 
 class Adding:
-    """Makes jobs and stores them: alone with those of concurrent callers, or as a set.
+    """Makes and stores jobs: single ones together with those of other callers, or a whole set.
 
     Args:
         repository: where jobs are stored.

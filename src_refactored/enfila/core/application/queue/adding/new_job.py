@@ -28,7 +28,7 @@ NewJobLike = (
 
 
 def new_job(value: NewJobLike) -> NewJob:
-    """The `NewJob` that `value` stands for.
+    """Turns what a caller gave for a job (a tuple, or a `NewJob`) into a `NewJob`.
 
     Raises:
         InvalidRequest: it is none of the three forms.

@@ -10,7 +10,7 @@ _PROGRESS = "give a finite number, a text or a JSON object"
 
 
 def progress_document(progress: Json) -> JsonDocument:
-    """The document of a progress: a number, a text or an object.
+    """Turns a reported progress (a number, a text or an object) into JSON for storage.
 
     Raises:
         InvalidRequest: it is something else, or not JSON.

@@ -207,7 +207,7 @@ class Publisher:
 
 
 class Writing:
-    """One write to a queue: what the repository answered is handed in here.
+    """One write to a queue: takes what the repository answered, and tells it when the write ends.
 
     Made by `Publisher.writing`. The methods take the answers as they come and may be called any
     number of times; what they hand in is published when the context ends without an error.

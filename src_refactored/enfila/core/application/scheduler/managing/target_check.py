@@ -13,7 +13,7 @@ from enfila.core.domain.schedule.target import Target
 
 
 class TargetCheck:
-    """Compares targets with what this program declares, and with what others have declared.
+    """Checks that the job type of a schedule is known, here or to other programs.
 
     Args:
         types: what this program declares.

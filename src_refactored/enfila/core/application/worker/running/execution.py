@@ -58,7 +58,7 @@ class _Raised:
 
 
 class Execution:
-    """Runs one job at a time to its outcome, as often at the same time as it is called.
+    """Runs a job from its announcement to its outcome; many calls may overlap.
 
     Args:
         controls: what the running jobs may ask of the worker.

@@ -19,6 +19,6 @@ _STORING: Final[Mapping[type[Effect], Callable[[Store, Job, Any, datetime], None
 
 
 def store_effects(store: Store, job: Job, move: Transition, now: datetime) -> None:
-    """Stores what a move of a job sets in motion."""
+    """Stores the effects of a job's transition, such as the record of its attempt."""
     for effect in move.effects:
         _STORING[type(effect)](store, job, effect, now)

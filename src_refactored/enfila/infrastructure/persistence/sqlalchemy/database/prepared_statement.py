@@ -66,5 +66,5 @@ class StatementCall(Generic[T]):
 
 
 def followed_up(read: T | StatementCall[T], connection: sa.Connection) -> T:
-    """The answer of a statement, once the calls that may follow from it are answered too."""
+    """The answer of a statement, after the further statements that it may ask for."""
     return read.on(connection) if isinstance(read, StatementCall) else read

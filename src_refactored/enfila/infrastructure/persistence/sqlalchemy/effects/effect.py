@@ -18,10 +18,10 @@ from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import
 
 @dataclass(frozen=True, slots=True)
 class ChangedSet:
-    """The jobs that a part of the same SQL statement has added, moved or removed.
+    """SQL for the jobs that a statement has added, moved or removed; effects read it.
 
     Attributes:
-        rows: that part.
+        rows: the part of the statement that returns them.
         queue: the queue of each.
         source: the state that each had; None where they are new.
         target: the state that each has now; None where they are gone.
@@ -34,7 +34,10 @@ class ChangedSet:
 
 
 class ChangedRow(NamedTuple):
-    """A job that was added, moved or removed in this transaction; as in `ChangedSet`."""
+    """Value object: one job that this transaction has added, moved or removed; effects read it.
+
+    Attributes: as those of `ChangedSet`.
+    """
 
     job_id: JobId
     queue: str
@@ -43,7 +46,7 @@ class ChangedRow(NamedTuple):
 
 
 class SqlEffect(ABC):
-    """One consequence of what happens to jobs, written in the transaction in which it happens.
+    """Base of effects that follow from any change of jobs, such as the counters.
 
     It has two forms: a part of the statement for databases that write whole sets in one, and
     statements of its own for those that write row by row. It declares the tables that it alone
@@ -62,7 +65,7 @@ class SqlEffect(ABC):
 
 
 class SqlMoveEffect(ABC):
-    """How one kind of the domain's effects is stored, with the moves that carry it.
+    """Base of effects that the domain has put into a job's transition, such as an attempt.
 
     Attributes:
         kind: of which effects.

@@ -91,5 +91,5 @@ class Effects:
 
 
 def kinds_of(moves: Iterable[Transition]) -> EffectKinds:
-    """The kinds of effects that moves carry."""
+    """The kinds of effects that some transitions have."""
     return frozenset(type(effect) for move in moves for effect in move.effects)

@@ -44,7 +44,7 @@ class New(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JobColumn(Column):
-    """A column of a job.
+    """A column of the table of jobs, and where its value comes from for a new job.
 
     Attributes:
         new: where the value of a new job comes from.
@@ -243,7 +243,7 @@ computed_values: Final = RowShape(Job, _COMPUTED).values
 
 
 def each_values(jobs: Sequence[Job]) -> dict[str, list[Any]]:
-    """What new jobs do not share, by column."""
+    """The values in which similar new jobs differ, by column."""
     return {column.name: column.values(jobs) for column in _EACH}
 
 

@@ -15,7 +15,7 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.text import document_te
 
 
 class MoveField(NamedTuple):
-    """One value that a move gives to its SQL statement."""
+    """One value that a job's transition gives to its SQL statement."""
 
     name: str
     kind: Any
@@ -23,7 +23,7 @@ class MoveField(NamedTuple):
 
 
 class MoveLength(NamedTuple):
-    """A length of time that a move gives; its statement needs the instant so far ahead."""
+    """A length of time that a transition gives; SQL adds it to the present instant."""
 
     name: str
     value: Callable[[Transition], timedelta | None]
@@ -61,7 +61,7 @@ _kind_of: Final = attrgetter(
 
 
 def are_uniform(moves: Sequence[Transition]) -> bool:
-    """Whether moves differ in their jobs, tokens and results only, as completions mostly do."""
+    """Whether transitions differ in job, token and result only, as completions mostly do."""
     kind = _kind_of(moves[0])
     return all(_kind_of(move) == kind for move in moves)
 

@@ -28,7 +28,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,29}")
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The SQL tables that several rooms use; those of effects are declared by the effects.
+    """The SQL tables that several packages share; effects declare their own.
 
     Attributes:
         prefix: what the names of the tables begin with.

@@ -40,7 +40,7 @@ _Places = dict[JobId, tuple[int, datetime]]
 
 
 class PostgresJobCalls:
-    """The hot statements about jobs on PostgreSQL, with parameters: one for a whole set.
+    """The most frequent statements about jobs on PostgreSQL, with their parameters.
 
     Sets are sent in the order of their ids, so that two statements that touch the same rows lock
     them in the same order and cannot deadlock.

@@ -33,7 +33,7 @@ APART: Final = ("id", "token", "source", "result")
 
 
 def uniform_records(moves: Sequence[Transition]) -> dict[str, Any]:
-    """The parameters for uniform moves without effects."""
+    """The SQL parameters for transitions that differ in job and result only, without effects."""
     ordered = sorted(moves, key=attrgetter("job_id"))
     return uniform_parameters(
         {
@@ -47,7 +47,7 @@ def uniform_records(moves: Sequence[Transition]) -> dict[str, Any]:
 
 
 def records(moves: Sequence[Transition], effects: Effects) -> dict[str, Any]:
-    """The parameters for any moves."""
+    """The SQL parameters for a set of transitions of any kind."""
     rows = [_record(move, effects) for move in moves]
     rows.sort(key=itemgetter("id"))
     return {"rows": rows_parameter(rows)}

@@ -64,12 +64,12 @@ def _constant(value: object) -> sa.ColumnElement[Any]:
 
 
 def uniform_records(jobs: Sequence[Job]) -> dict[str, Any]:
-    """The parameters for jobs that differ in their ids and payloads only."""
+    """The SQL parameters for new jobs that differ in their ids and payloads only."""
     return uniform_parameters({**_shared(jobs[0]), **each_values(jobs)})
 
 
 def records(jobs: Sequence[Job]) -> dict[str, Any]:
-    """The parameters for any jobs.
+    """The SQL parameters for new jobs that may differ in every column.
 
     What jobs of a kind share is written as JSON once.
     """

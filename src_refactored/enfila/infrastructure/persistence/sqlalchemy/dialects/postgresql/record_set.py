@@ -48,7 +48,7 @@ def uniform_set(name: str, columns: Mapping[str, Any], *, apart: Collection[str]
 
 
 def uniform_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of `uniform_set`: lists and values by their columns."""
+    """The parameters of `uniform_set`: a list for a column that varies, else one value."""
     return {_named(column): value for column, value in values.items()}
 
 
@@ -73,5 +73,5 @@ def few(record: Any) -> sa.ColumnElement[bool]:
 
 
 def rows_parameter(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The value of the parameter `rows`."""
+    """Encodes records as the JSON text of the SQL parameter `rows`."""
     return json.dumps(list(rows), separators=(",", ":"))

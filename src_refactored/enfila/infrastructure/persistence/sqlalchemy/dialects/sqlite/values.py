@@ -26,17 +26,17 @@ NOW: Final = f"{_PREFIX}now"
 
 
 def given(name: str) -> sa.ColumnElement[Any]:
-    """The SQL parameter for a field of a move."""
+    """The SQL parameter for one field of a job's transition."""
     return sa.bindparam(f"{_PREFIX}{name}", type_=_KINDS[name])
 
 
 def later(name: str) -> sa.ColumnElement[Any]:
-    """The parameter for the instant that a length of a move leads to."""
+    """The SQL parameter for an instant that a transition gives as a length of time from now."""
     return sa.bindparam(f"{_PREFIX}{name}", type_=Instant)
 
 
 def values(move: Transition, now: datetime) -> dict[str, Any]:
-    """All SQL parameters of a move, by name."""
+    """All SQL parameters of a job's transition, by name."""
     return {
         **_shared(move, now),
         JOB: move.job_id,
@@ -47,7 +47,7 @@ def values(move: Transition, now: datetime) -> dict[str, Any]:
 def uniform_values(
     moves: Sequence[Transition], now: datetime
 ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """The SQL parameters that uniform moves share, and those that they do not."""
+    """Splits the SQL parameters of similar transitions into shared ones and the others."""
     return _shared(moves[0], now), {
         JOB: [move.job_id for move in moves],
         f"{_PREFIX}result": [RESULT.value(move) for move in moves],
@@ -70,6 +70,6 @@ def row_of(job: Job) -> dict[str, Any]:
 
 
 def uniform_rows(jobs: Sequence[Job]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """The columns of new jobs that uniform ones share, and those that they do not."""
+    """Splits the columns of similar new jobs into those that they share and the others."""
     shared = {**shared_values(jobs[0]), **computed_values(jobs[0]), **CONSTANTS}
     return shared, {**each_values(jobs), "position": [job.position for job in jobs]}
