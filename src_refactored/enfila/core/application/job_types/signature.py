@@ -23,7 +23,7 @@ _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYW
 
 
 class Signature:
-    """The parameters of a function as a JSON object by name, and its result as JSON.
+    """Converts the arguments of a typed function to JSON and back, and its result too.
 
     Parameters annotated with `ActiveJob` or `SyncActiveJob` get the active job; they are no part of
     the payload. A parameter without an annotation takes any JSON. What a caller leaves out is not

@@ -20,7 +20,7 @@ from enfila.core.domain.worker import WorkerInfo
 
 
 class CountedOutcomes(OutcomeWriter):
-    """An `OutcomeWriter` that also counts the runs of each job type, and the room that they leave.
+    """Writes how runs ended, counts them by job type, and frees their slots of the type's limit.
 
     What became of runs is counted and written with the worker's heartbeats and when it deregisters.
     Of a worker that is killed the last heartbeat's worth of numbers is missing; a write whose

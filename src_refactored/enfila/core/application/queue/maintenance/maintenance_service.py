@@ -72,7 +72,7 @@ class Maintenance:
 def duties_of_a_queue(
     repository: IJobRepository, publisher: Publisher, retention: RetentionPolicy | None
 ) -> list[Duty]:
-    """Everything that a queue has to do to stay in order.
+    """Makes the maintenance duties of one queue: stalled, expired and due jobs, retention.
 
     Args:
         repository: where its jobs are.

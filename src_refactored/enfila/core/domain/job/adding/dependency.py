@@ -28,7 +28,7 @@ def dependencies_of(jobs: Iterable[Job]) -> list[Dependency]:
 
 
 def with_pending_only(jobs: Iterable[Job], pending: Collection[JobId], now: datetime) -> list[Job]:
-    """New jobs without the dependencies on jobs that have ended, or are not there.
+    """Takes from new jobs the dependencies that are met: on jobs that have ended, or are gone.
 
     Args:
         jobs: about to be added together; they may depend on each other.

@@ -13,7 +13,7 @@ from enfila.infrastructure.persistence.memory.tables.data import Store
 
 
 def without_ended(store: Store, jobs: Iterable[Job], now: datetime) -> list[Job]:
-    """New jobs without dependencies on jobs that have ended, or are not there."""
+    """Takes from new jobs the dependencies that are met: on jobs that have ended, or are gone."""
     given = list(jobs)
     parents = {parent for job in given for parent in job.depends_on}
     standing = [store.jobs.get(parent) for parent in parents]

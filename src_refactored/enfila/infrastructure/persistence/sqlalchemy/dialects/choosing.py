@@ -26,7 +26,7 @@ _ALLOWED: Final = f"give {sqlite.EXAMPLES}, {postgresql.EXAMPLES} or memory://"
 
 
 def engine_url(text: str) -> URL:
-    """From a URL of a user's to SQLAlchemy's, with the driver that is to be used.
+    """Turns the URL that a user gave into SQLAlchemy's, with the driver that is to be used.
 
     Raises:
         InvalidRequest: not a URL, or a database that enfila does not know.

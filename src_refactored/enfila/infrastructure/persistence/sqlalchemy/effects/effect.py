@@ -34,7 +34,7 @@ class ChangedSet:
 
 
 class ChangedRow(NamedTuple):
-    """Value object: one job that this transaction has added, moved or removed; effects read it.
+    """Value object: what a transaction changed of one job, for counters and records.
 
     Attributes: as those of `ChangedSet`.
     """

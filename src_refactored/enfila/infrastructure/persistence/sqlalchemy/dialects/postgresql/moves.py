@@ -47,7 +47,7 @@ def uniform_records(moves: Sequence[Transition]) -> dict[str, Any]:
 
 
 def records(moves: Sequence[Transition], effects: Effects) -> dict[str, Any]:
-    """The SQL parameters for a set of transitions of any kind."""
+    """Turns job transitions into the parameters of the statement that applies them."""
     rows = [_record(move, effects) for move in moves]
     rows.sort(key=itemgetter("id"))
     return {"rows": rows_parameter(rows)}

@@ -28,7 +28,7 @@ def given_ids() -> sa.Select[tuple[str]]:
 
 
 def next_positions(tables: Tables) -> sa.UpdateBase:
-    """Takes `count` numbers for the order of jobs; the last of them."""
+    """Reserves `count` numbers for the order of new jobs, and returns the last of them."""
     counter = tables.position_counter
     return (
         sa.update(counter)
@@ -130,7 +130,7 @@ def store_progress(tables: Tables) -> sa.UpdateBase:
 
 
 def remove_jobs(tables: Tables) -> sa.UpdateBase:
-    """Statement: removes the given jobs, and returns what others need to know of them."""
+    """Statement: deletes the given jobs, and returns what counters and dependents need of them."""
     jobs = tables.jobs
     return (
         sa.delete(jobs)
