@@ -25,6 +25,9 @@ from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.job.transition import Transition
 from enfila.core.domain.json_document import JsonDocument
 from tests.contract.building import BOOM, FAILED, Line, completed, ids, make_job
+from tests.core.application.worker.unruly_exceptions import LOOP_CONTROL, UNTELLABLE, Make, name_of
+
+ALL_UNRULY = [*UNTELLABLE, *LOOP_CONTROL]
 
 # ── one test per reason ──────────────────────────────────────────────────────────────────────
 # `Line.move` asserts that the repository shows exactly what `Job.after` says.
@@ -451,6 +454,13 @@ async def test_a_long_error_is_kept_to_its_limits(line: Line) -> None:
     assert job.error == error
     [attempt] = await line.repository.attempts(job.id)
     assert attempt.error == error
+
+
+@pytest.mark.parametrize("make", ALL_UNRULY, ids=name_of)
+async def test_an_error_made_of_any_exception_comes_back_as_it_was(line: Line, make: Make) -> None:
+    error = JobError.of(make())
+    job = await line.settle(await line.add_active(), Failed(error))
+    assert (await line.read(job)).error == error
 
 
 async def test_an_exception_of_any_text_can_be_stored(line: Line) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pyee.asyncio import AsyncIOEventEmitter
 
+from enfila.core.application.runtime.error_log import log_error
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.events import Event
 
@@ -75,7 +76,7 @@ class Emitter(AsyncIOEventEmitter):
     def report_error(self, error: BaseException, during: str) -> None:
         """Says that something went wrong beside the work: to the reporters, else to the log."""
         if not self._error_reporters:
-            logger.error("during %s: %r", during, error, exc_info=error)
+            log_error(logger, error, during)
         for report in tuple(self._error_reporters):
             report(error, during)
 
@@ -100,7 +101,9 @@ class Emitter(AsyncIOEventEmitter):
             answer = f(*args, **kwargs)
             if asyncio.iscoroutine(answer):
                 self._run_listener(answer, args)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it must hurt nobody
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it must hurt nobody
             self.report_listener_error(error, args[0] if args else None)
 
     def _run_listener(self, coroutine: Coroutine[Any, Any, Any], args: tuple[Any, ...]) -> None:
@@ -114,5 +117,5 @@ class Emitter(AsyncIOEventEmitter):
 
     def _listener_ended(self, task: asyncio.Future[Any], args: tuple[Any, ...]) -> None:
         self._waiting.discard(task)
-        if not task.cancelled() and (error := task.exception()):
+        if not task.cancelled() and (error := task.exception()) is not None:
             self.report_listener_error(error, args[0] if args else None)

@@ -15,7 +15,8 @@ from enfila.core.application.worker.running.interrupter import Interrupter
 from enfila.core.application.worker.running.run import Cause, ClaimedRuns, Interruption, Run, Stage
 from enfila.core.application.worker.writing.settlement import Settlement
 from enfila.core.domain.errors import HandlerError
-from enfila.core.domain.job.running.outcome import Outcome, Released
+from enfila.core.domain.job.failure import JobError
+from enfila.core.domain.job.running.outcome import Failed, Outcome, Released
 
 _SLICE: Final = 0.001
 """Seconds after which runners whose handlers never wait let others have the event loop."""
@@ -156,7 +157,7 @@ class Runners:
         try:
             while (run := self._next()) is not None:
                 await self._run(run, task)
-                if not self._may_go_on(run, task) or contextvars.copy_context() != clean:
+                if not self._may_go_on(run, task) or _differs(contextvars.copy_context(), clean):
                     break
                 if self._is_slice_over():
                     await self._let_others_run()
@@ -217,10 +218,13 @@ class Runners:
         run.task = task
         try:
             outcome = await self._execution.run(run)
-        except BaseException:
-            # Ctrl-C, or the loop is being torn down: the job goes back if that can still be said.
+        except (GeneratorExit, asyncio.CancelledError):
+            # The loop is being torn down: the job goes back if that can still be said.
             self._settle(run, Released())
             raise
+        except BaseException as error:  # noqa: BLE001 - a fault of ours must not run the job for ever
+            self._report(error, f"running {run.job.name!r} {run.job.id}")
+            outcome = Failed(JobError.of(error))
         self._settle(run, outcome)
 
     def _may_go_on(self, run: Run, task: asyncio.Task[None]) -> bool:
@@ -284,3 +288,10 @@ class Runners:
     def _report_stubborn(self, run: Run) -> None:
         problem = f"the handler of {run.job.name!r} {run.job.id} ignores that it is cancelled"
         self._report(HandlerError(problem), "cancelling a job")
+
+
+def _differs(context: contextvars.Context, clean: contextvars.Context) -> bool:
+    try:
+        return context != clean
+    except Exception:  # noqa: BLE001 - values of a user's variables are compared, by their own rules
+        return True

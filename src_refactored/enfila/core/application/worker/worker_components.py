@@ -40,6 +40,7 @@ class WorkerComponents:
 
     Args:
         on_fault: told when a part ends that should not have.
+        on_interrupt: told of a KeyboardInterrupt that left a handler.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class WorkerComponents:
         interceptors: Interceptors,
         random: Callable[[], float],
         on_fault: Callable[[BaseException], None],
+        on_interrupt: Callable[[BaseException], None],
     ) -> None:
         self._queue = queue
         self._worker_id = worker_id
@@ -93,6 +95,7 @@ class WorkerComponents:
             threads=self._threads,
             interceptors=interceptors,
             report=events.error,
+            on_interrupt=on_interrupt,
         )
         self.runners = Runners(
             self._claimed,

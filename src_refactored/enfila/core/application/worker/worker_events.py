@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.ports.clock import Clock
+from enfila.core.application.runtime.error_log import log_error
 from enfila.core.application.worker.running.run import Run
 from enfila.core.domain.duration import ZERO
 from enfila.core.domain.events import (
@@ -61,7 +62,7 @@ class WorkerEvents:
 
     def error(self, error: BaseException, during: str) -> None:
         """Something around the jobs went wrong."""
-        logger.error("during %s: %s", during, error, exc_info=error)
+        log_error(logger, error, during)
         # What a listener of errors raises is not told to it again, or that might never end.
         is_its_own = during == f"a listener of {WorkerErrorOccurred.name}"
         if not is_its_own and self._emitter.has_listeners(WorkerErrorOccurred.name):

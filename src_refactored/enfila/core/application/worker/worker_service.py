@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum, auto
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar, cast
+from typing import Final, Generic, NoReturn, Self, TypeVar, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.interceptors import Interceptors, InterceptorsLike
@@ -97,12 +97,14 @@ class WorkerService(Emitter, Generic[P, R]):
             interceptors=Interceptors.of(interceptors),
             random=random,
             on_fault=self._on_fault,
+            on_interrupt=self._on_interrupt,
         )
         self._mode = _Mode.NEW
         self._tasks = OwnedTasks()
         self._closed = asyncio.Event()
         self._grace: asyncio.TimerHandle | None = None
         self._fault: BaseException | None = None
+        self._interrupt: BaseException | None = None
         self._stop_hearing: list[Callable[[], None]] = []
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────
@@ -244,6 +246,9 @@ class WorkerService(Emitter, Generic[P, R]):
             await self.wait_for_listeners()
             for stop in self._stop_hearing:
                 stop()
+            if self._interrupt is not None:
+                # Out of a callback it leaves the event loop, and so ends the program.
+                _ = asyncio.get_running_loop().call_soon(_raise, self._interrupt)
             self._closed.set()
 
     def _on_signal(self) -> None:
@@ -252,8 +257,15 @@ class WorkerService(Emitter, Generic[P, R]):
 
     def _on_fault(self, error: BaseException) -> None:
         self._own_events.error(error, "running the worker")
-        self._fault = self._fault or error
+        if self._fault is None:
+            self._fault = error
         self._begin_to_close(cast("timedelta", self.options.grace))
+
+    def _on_interrupt(self, error: BaseException) -> None:
+        """Ends the worker in order, as Ctrl-C does; then the interrupt goes its way."""
+        if self._interrupt is None:
+            self._interrupt = error
+        self._on_signal()
 
     # ── the mode ─────────────────────────────────────────────────────────────────────────────
 
@@ -266,3 +278,7 @@ class WorkerService(Emitter, Generic[P, R]):
             return
         what = f"the worker {self.id} of queue {self.queue.name!r}"
         raise AlreadyRunning(what) if self._mode is _Mode.RUNNING else AlreadyClosed(what)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final
 
+LONGEST_TYPE: Final = 255
 LONGEST_TRACE: Final = 16_384
 LONGEST_MESSAGE: Final = 4_096
+
+# What a class may override is passed by: an exception must not decide whether it can be told.
+_name_of: Final[Callable[[type], str]] = type.__dict__["__name__"].__get__
+trace_of: Final[Callable[[BaseException], TracebackType | None]] = BaseException.__dict__[
+    "__traceback__"
+].__get__
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +24,7 @@ class JobError:
     """Value object: one error as text.
 
     Attributes:
-        type: the name of the exception's class.
+        type: the name of the exception's class, cut at 255 characters.
         message: its message, cut at 4,096 characters.
         trace: its traceback, the last 16,384 characters; empty when there was none.
     """
@@ -27,13 +35,13 @@ class JobError:
 
     @classmethod
     def of(cls, error: BaseException) -> JobError:
-        """Describes an exception. Never raises, even if the exception's own `str` does."""
-        trace = "".join(traceback.format_exception(error)) if error.__traceback__ else ""
-        return cls(
-            type(error).__name__,
-            storable(_message(error))[:LONGEST_MESSAGE],
-            storable(trace)[-LONGEST_TRACE:],
-        )
+        """Describes an exception. Never raises, whatever the exception's own methods do."""
+        name = storable(_name_of(type(error)))[:LONGEST_TYPE]
+        try:
+            message = storable(str(error))[:LONGEST_MESSAGE]
+        except BaseException as problem:  # noqa: BLE001 - an error that cannot be shown is still an error
+            message = f"its message cannot be shown: {_name_of(type(problem))}"
+        return cls(name, message, _trace(error, name))
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}" if self.message else self.type
@@ -48,13 +56,24 @@ class JobError:
         return cls(stored["type"], stored["message"], stored["trace"])
 
 
-def _message(error: BaseException) -> str:
+def _trace(error: BaseException, name: str) -> str:
+    """The traceback with all causes; without them if one of those cannot be shown."""
+    frames = trace_of(error)
+    if frames is None:
+        return ""
     try:
-        return str(error)
-    except Exception as problem:  # noqa: BLE001 - an error that cannot be shown is still an error
-        return f"its message cannot be shown: {type(problem).__name__}"
+        lines = traceback.format_exception(error)
+        return storable("".join(lines))[-LONGEST_TRACE:]
+    except BaseException as problem:  # noqa: BLE001 - as for the message
+        rest = f"{name}: the rest cannot be shown: {_name_of(type(problem))}\n"
+    try:
+        return storable("".join([*traceback.format_tb(frames), rest]))[-LONGEST_TRACE:]
+    except BaseException:  # noqa: BLE001 - as for the message
+        return rest
 
 
 def storable(text: str) -> str:
     """Escapes the characters that text columns of databases refuse (NUL, lone surrogates)."""
-    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+    # Not by the text's own methods: a subclass of `str` may have others.
+    escaped = str.replace(text, "\x00", "\\x00")
+    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")

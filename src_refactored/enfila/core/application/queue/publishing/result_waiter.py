@@ -130,7 +130,7 @@ class ResultWaiter:
         self._ignore(self._hinted)
         if reader.cancelled():
             return
-        if error := reader.exception():
+        if (error := reader.exception()) is not None:
             self._fail_all(error)
         elif self._waiting:
             self._start_reader()  # somebody came between its last look and its end

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.ports.clock import Clock
+from enfila.core.application.runtime.error_log import log_error
 from enfila.core.application.scheduler.ticks.planning import Plan
 from enfila.core.domain.schedule.events import (
     ScheduleFailed,
@@ -43,7 +44,7 @@ class SchedulerEvents:
 
     def error(self, error: BaseException, during: str) -> None:
         """Something went wrong."""
-        logger.error("during %s: %s", during, error, exc_info=error)
+        log_error(logger, error, during)
         # What a listener of errors raises is not told to it again, or that might never end.
         if during != f"a listener of {SchedulerErrorOccurred.name}":
             self._emitter.publish(

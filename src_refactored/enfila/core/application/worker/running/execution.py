@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -30,7 +30,7 @@ from enfila.core.domain.errors import (
     Unrecoverable,
 )
 from enfila.core.domain.events import JobActive, WorkerJobActive
-from enfila.core.domain.job.failure import JobError
+from enfila.core.domain.job.failure import JobError, trace_of
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.policies.backoff import BackoffKind
 from enfila.core.domain.job.running.outcome import (
@@ -64,6 +64,7 @@ class Execution:
         controls: what the running jobs may ask of the worker.
         interceptors: go around every call of a handler.
         report: told of what went wrong beside a handler.
+        on_interrupt: told of a KeyboardInterrupt that left a handler.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Execution:
         threads: Threads,
         interceptors: Interceptors,
         report: ErrorReport,
+        on_interrupt: Callable[[BaseException], None],
     ) -> None:
         self._queue = queue
         self._worker = worker
@@ -89,14 +91,16 @@ class Execution:
         self._threads = threads
         self._interceptors = interceptors
         self._report_error = report
+        self._on_interrupt = on_interrupt
 
     async def run(self, run: Run) -> Outcome | None:
         """Runs a job; None if its outcome is nobody's any more.
 
-        Whatever the handler raises fails the attempt, SystemExit too: a library that calls
-        `sys.exit` must not end the worker. Only KeyboardInterrupt goes on, for it is meant for the
-        whole process.
+        Whatever leaves the handler ends the attempt, SystemExit too: a library that calls
+        `sys.exit` must not end the worker. KeyboardInterrupt is meant for the whole process and is
+        handed on besides.
         """
+        task = asyncio.current_task()
         timer = self._start_timer(run)
         try:
             await self._announce(run)
@@ -108,13 +112,15 @@ class Execution:
             else:
                 answer = await self._call(handler, run, job)
             ended = self._end(handler, answer)
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
         except (Snooze, Cancel, Retry) as word:
             return self._outcome(run, word)
-        except BaseException as error:  # noqa: BLE001 - a handler may raise anything
+        except BaseException as error:
+            if issubclass(type(error), GeneratorExit) and not _runs_in(task):
+                raise  # not the handler's: the loop is gone, and nothing may be awaited any more
             # Not by its own method, which a class may have overridden.
             error = BaseException.with_traceback(error, _of_the_handler(error))
+            if issubclass(type(error), KeyboardInterrupt):
+                self._on_interrupt(error)
             return self._outcome(run, _Raised(error))
         finally:
             if timer is not None:
@@ -228,13 +234,14 @@ class Execution:
                 return Cancelled(reason)
             case Retry(delay=delay):
                 return Failed(JobError.of(answer), custom_delay=delay)
-            case _Raised(error=Unrecoverable() as error):
-                return Failed(JobError.of(error), is_recoverable=False)
             case _Raised(error=error):
                 return self._failed(run.job, error)
         assert_never(answer)
 
     def _failed(self, job: Job, error: BaseException) -> Failed:
+        # By its type: `isinstance` asks an object for its `__class__`, which may raise.
+        if issubclass(type(error), Unrecoverable):
+            return Failed(JobError.of(error), is_recoverable=False)
         return Failed(JobError.of(error), custom_delay=self._custom_delay(job, error))
 
     def _custom_delay(self, job: Job, error: BaseException) -> timedelta | None:
@@ -249,14 +256,25 @@ class Execution:
             return None
         try:
             return duration(f"backoff {backoff.name!r}", rule(job, error))
-        except Exception as problem:  # noqa: BLE001 - the rule is the user's; without it no wait
+        except KeyboardInterrupt as interrupt:
+            self._on_interrupt(interrupt)
+            return None
+        except BaseException as problem:  # noqa: BLE001 - the rule is the user's; without it no wait
             self._report_error(problem, during)
             return None
 
 
+def _runs_in(task: asyncio.Task[object] | None) -> bool:
+    """Whether this is called from the task, as against by whoever closes its coroutine."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # no loop runs
+        return False
+
+
 def _of_the_handler(error: BaseException) -> TracebackType | None:
     """The trace without our own frames at its beginning, which tell a reader nothing."""
-    trace = error.__traceback__
+    trace = whole = trace_of(error)
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FILES):
         trace = trace.tb_next
-    return trace or error.__traceback__
+    return trace or whole

@@ -9,9 +9,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+_NOT_STORABLE: Final = (
+    StopIteration,
+    asyncio.CancelledError,
+    KeyboardInterrupt,
+    GeneratorExit,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +105,8 @@ class Threads:
 
 def _storable(error: BaseException) -> BaseException:
     """The error in a form that can cross to the loop, where some classes mean something else."""
-    if isinstance(
-        error, StopIteration | asyncio.CancelledError | KeyboardInterrupt | GeneratorExit
-    ):
+    # By its type: `isinstance` asks an object for its `__class__`, which may raise.
+    if issubclass(type(error), _NOT_STORABLE):
         wrapped = RuntimeError(f"the function raised {type(error).__name__}")
         wrapped.__cause__ = error
         return wrapped

@@ -1,0 +1,25 @@
+"""Logging errors of any kind."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from enfila.core.domain.job.failure import JobError
+
+
+def log_error(logger: logging.Logger, error: BaseException, during: str) -> None:
+    """Logs an error with its trace. Never raises, whatever the exception's own methods do."""
+    described = JobError.of(error)
+    if _can_be_formatted(error):
+        logger.error("during %s: %s", during, described, exc_info=error)
+    else:
+        logger.error("during %s: %s\n%s", during, described, described.trace)
+
+
+def _can_be_formatted(error: BaseException) -> bool:
+    try:
+        _ = "".join(traceback.format_exception(error)).encode()
+    except BaseException:  # noqa: BLE001 - an exception's own methods may raise anything
+        return False
+    return True
