@@ -39,7 +39,7 @@ from enfila.core.domain.job.running.outcome import (
     Snoozed,
 )
 from enfila.core.domain.job.running.progress import ProgressUpdate
-from enfila.core.domain.job.state import JobState
+from enfila.core.domain.job.state import UNFINISHED, JobState
 from enfila.core.domain.job.transition import Amendment, Transition
 from enfila.core.domain.json_document import JsonDocument
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
@@ -66,8 +66,13 @@ KEYS = st.sampled_from(
         Deduplication.debounce("b"),
         Deduplication.keep_last("b"),
         Deduplication.keep_last("a"),
+        Deduplication.keep_last("c"),
+        Deduplication.keep_last("c"),
+        Deduplication.while_unfinished("c"),
     ]
 )
+WITHOUT_TIME = {"b", "c"}
+"""The keys that are held until their job has ended, by every rule above."""
 OPTIONS = st.builds(
     JobOptions,
     attempts=st.integers(1, 3),
@@ -311,6 +316,18 @@ class RepositoryMachine(RuleBasedStateMachine):
         counts = self.both(lambda repository: repository.storage.queues.counts(self.queue))
         assert counts.total == len(shown)
         self.both(lambda repository: repository.storage.queues.until_next_due(self.queue))
+
+    @invariant()
+    def a_key_runs_one_job_at_a_time(self) -> None:
+        unfinished = self.now_in(*UNFINISHED)
+        for key in WITHOUT_TIME:
+            states = [
+                job.state is JobState.BLOCKED
+                for job in unfinished
+                if job.options.deduplication is not None and job.options.deduplication.key == key
+            ]
+            assert states.count(False) <= 1, "two jobs of one key are in line or active"
+            assert states.count(True) <= 1, "two jobs of one key wait behind its holder"
 
     def teardown(self) -> None:
         for job_id in self.ids:

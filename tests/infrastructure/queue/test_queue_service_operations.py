@@ -8,11 +8,13 @@ import pytest
 
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import Hint
+from enfila.core.application.queue.operations.job_handle import JobHandle
 from enfila.core.application.queue.operations.job_operations import MOST_DECISIONS
 from enfila.core.domain.errors import (
     InvalidRequest,
     JobNotCompleted,
     JobNotFound,
+    KeyTaken,
     MoveNotAllowed,
     QueueNotEmpty,
     StaleTransition,
@@ -20,6 +22,7 @@ from enfila.core.domain.errors import (
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.running.outcome import Cancelled, Failed
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Amendment, Transition
@@ -134,6 +137,39 @@ async def test_retrying_twice_at_once_queues_the_job_once(queue: Queue, bench: B
     answers = await asyncio.gather(queue.retry(job.id), queue.retry(job.id), return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["JobHandle", "MoveNotAllowed"]
     assert len(await bench.fetch()) == 1
+
+
+async def test_retrying_a_job_whose_key_another_one_holds_is_refused(
+    queue: Queue, bench: Bench
+) -> None:
+    once = JobOptions(deduplication=Deduplication.while_unfinished("invoice 7"))
+    first = await queue.add("a", options=once)
+    await bench.run(FAILED)
+    second = await queue.add("a", options=once)
+    before = (await first.refresh()).snapshot
+    with pytest.raises(KeyTaken, match=r"'invoice 7' and has not ended; wait for its end"):
+        await first.retry()
+    assert (await first.refresh()).snapshot == before
+    await second.cancel()
+    assert (await first.retry()).state is JobState.WAITING
+    assert (await queue.add("a", options=once)).id == first.id
+
+
+async def test_a_retry_and_an_addition_under_one_key_leave_one_job_to_run(
+    queue: Queue, bench: Bench
+) -> None:
+    once = JobOptions(deduplication=Deduplication.while_unfinished("key"))
+    first = await queue.add("a", options=once)
+    await bench.run(FAILED)
+    for _ in range(10):
+        _, added = await asyncio.gather(
+            first.retry(), queue.add("a", options=once), return_exceptions=True
+        )
+        assert isinstance(added, JobHandle)
+        assert len(await bench.fetch()) == 1
+        await queue.obliterate(force=True)
+        first = await queue.add("a", options=once)
+        await bench.run(FAILED)
 
 
 # ── promote and priority ─────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ EnfilaError
 ├── Conflict                  valid input, but the current state forbids it
 │   ├── MoveNotAllowed        the job's state does not allow this transition
 │   ├── StaleTransition       another process changed the job first
+│   ├── KeyTaken              another job holds the job's deduplication key
 │   ├── LockLost              the lock token is outdated
 │   ├── QueueNotEmpty         the queue still has active jobs
 │   ├── ScheduleExists        another schedule has the slug
@@ -157,6 +158,18 @@ class StaleTransition(Conflict):
         self.job_id = job_id
         self.wanted = wanted
         super().__init__(f"job {job_id} moved meanwhile, so it was not {wanted}; nothing changed")
+
+
+class KeyTaken(Conflict):
+    """A job was to be retried whose deduplication key another job holds; nothing was changed."""
+
+    def __init__(self, job_id: str, key: str) -> None:
+        self.job_id = job_id
+        self.key = key
+        super().__init__(
+            f"job {job_id} cannot be retried: another job holds its deduplication key {key!r} and "
+            "has not ended; wait for its end, or cancel it"
+        )
 
 
 class LockLost(Conflict):

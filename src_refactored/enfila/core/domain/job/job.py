@@ -14,6 +14,7 @@ from enfila.core.domain.job.effect_rules import effects_of
 from enfila.core.domain.job.failure import JobError, storable
 from enfila.core.domain.job.identity import JobId, LockToken, WorkerId, checked_tenant
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.policies.key_grant import RetakenKey
 from enfila.core.domain.job.running.attempt import Attempt, AttemptOutcome
 from enfila.core.domain.job.running.outcome import (
     Cancelled,
@@ -247,6 +248,7 @@ class Job(JobSnapshot):
             run_after=ZERO,
             error=None,
             restarts=True,
+            retakes=RetakenKey.of(self.queue, self.options.deduplication),
             record=self.unrecorded_run,
             wanted="be retried",
         )

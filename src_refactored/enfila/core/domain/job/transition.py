@@ -11,6 +11,7 @@ from enfila.core.domain.job.effect import Effect
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, LockToken
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.policies.key_grant import RetakenKey
 from enfila.core.domain.job.policies.retention import Retention
 from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.state import JobState, Reason
@@ -49,6 +50,8 @@ class Transition(NamedTuple):
         retention: the job's own rule once it is final; None if the queue's rule applies.
         restarts: whether `started_at`, `finished_at`, `expires_at`, progress and a request for
             cancellation are cleared (a manual retry).
+        retakes: the deduplication key under which the job goes back in line. The transition is
+            stale if another job holds that (`KeyGrant.lets_return`).
         effects: what the transition causes besides, at most one of each kind. The record of the
             run that it ends is one, unless the job's row has it (a completed run).
     """
@@ -67,12 +70,17 @@ class Transition(NamedTuple):
     cancel_reason: str | None = None
     retention: Retention | None = None
     restarts: bool = False
+    retakes: RetakenKey | None = None
     effects: tuple[Effect, ...] = ()
 
     @property
     def record(self) -> Attempt | None:
         """The run that this move ends, for the list of attempts; None if it has none to add."""
         return next((effect for effect in self.effects if isinstance(effect, Attempt)), None)
+
+    def is_based_on(self, job: Standing) -> bool:
+        """Whether the job still stands as it was when this was decided."""
+        return (job.state, job.token) == (self.source, self.token)
 
     def is_reached_by(self, job: Standing) -> bool:
         """Whether this transition has been applied to the job.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.policies.deduplication import Decision, Deduplication, KeyHolder
+from enfila.core.domain.job.policies.deduplication import Decision
+from enfila.core.domain.job.policies.key_grant import KeyGrant
 from enfila.infrastructure.persistence.memory.tables.data import Store
 from enfila.infrastructure.persistence.memory.tables.job_table import copied
 
@@ -26,13 +26,17 @@ def _add(store: Store, job: Job, now: datetime) -> Added:
     deduplication = job.options.deduplication
     if deduplication is None:
         return _put(store, job)
-    holder = store.keys.holder(job.queue, deduplication.key, store.jobs)
+    holder = store.keys.holder(job.queue, deduplication.key, store.jobs, now)
     decision = deduplication.decide(holder, now)
     if holder is None or decision is Decision.ADD:
-        return _put_with_key(store, job, deduplication, now)
+        return _put_with_key(store, job, KeyGrant(job.id, deduplication.held_until(now)))
     if decision is Decision.FOLLOW:
-        return _put_with_key(store, job.behind(holder.job_id), deduplication, now)
-    return Added(copied(_meet(store, holder, decision, job, now)), is_duplicate=True)
+        grant = KeyGrant(job.id, deduplication.held_until(now), follows=holder.job_id)
+        return _put_with_key(store, job.behind(holder.job_id), grant)
+    held = store.jobs.get(holder.job_id)
+    if held is None:
+        return Added.removed(copied(job), holder)
+    return Added(copied(_meet(store, held, decision, job, now)), is_duplicate=True)
 
 
 def _put(store: Store, job: Job) -> Added:
@@ -40,16 +44,13 @@ def _put(store: Store, job: Job) -> Added:
     return Added(copied(job))
 
 
-def _put_with_key(store: Store, job: Job, deduplication: Deduplication, now: datetime) -> Added:
-    store.keys.grant(deduplication, job, now)
+def _put_with_key(store: Store, job: Job, grant: KeyGrant) -> Added:
+    store.keys.grant(job, grant)
     return _put(store, job)
 
 
-def _meet(store: Store, holder: KeyHolder, decision: Decision, job: Job, now: datetime) -> Job:
+def _meet(store: Store, held: Job, decision: Decision, job: Job, now: datetime) -> Job:
     """The job that holds the key, with what it takes from the one that is not added."""
-    held = store.jobs.get(holder.job_id)
-    if held is None:  # removed, and its key is not free yet: nothing but its id is left
-        return replace(job, id=holder.job_id)
     if decision is Decision.RETURN_HOLDER:
         return held
     run_after = job.run_at - now if decision is Decision.POSTPONE else None

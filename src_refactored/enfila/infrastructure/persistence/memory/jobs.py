@@ -119,6 +119,9 @@ class InMemoryJobs(IJobRepository):
         job = self._store.standing(transition.job_id, transition.source, transition.token)
         if job is None:
             return None
+        key = transition.retakes
+        if key is not None and not self._store.keys.retake(job.id, key, self._store.jobs, now):
+            return None
         self._store.jobs.put(job.after(transition, now))
         store_effects(self._store, job, transition, now)
         if transition.target.is_final:

@@ -15,7 +15,6 @@ from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import diale
 from enfila.infrastructure.persistence.sqlalchemy.dialects.same_database import SameDatabase
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.job_types.repository import SqlAlchemyJobTypes
-from enfila.infrastructure.persistence.sqlalchemy.jobs.free_keys import FreeKeys
 from enfila.infrastructure.persistence.sqlalchemy.jobs.repository import SqlAlchemyJobs
 from enfila.infrastructure.persistence.sqlalchemy.jobs.statements import JobStatements
 from enfila.infrastructure.persistence.sqlalchemy.jobs.transactional import (
@@ -87,7 +86,6 @@ class SqlAlchemyStorage(Storage):
         )
         self._same_database = SameDatabase(self._url, dialect, self._upgrading)
         self._effects = effects = Effects(tables)
-        self._free_keys = FreeKeys(tables)
         self.access = access = Access(self._database, instants, self.open)
         writes = dialect.make_job_writes(tables, instants, effects)
         self.job_statements = JobStatements(tables, instants, effects, writes, dialect.insert)
@@ -133,7 +131,9 @@ class SqlAlchemyStorage(Storage):
         """See `Storage.compact`."""
         await self.access.write(self._effects.counters.fold)
         await self.access.write(
-            lambda connection: self._free_keys.drop(connection, self.access.clock.read(connection))
+            lambda connection: self.job_statements.keys.drop_free(
+                connection, self.access.clock.read(connection)
+            )
         )
 
     def make_wake_up(self, *, notify: bool) -> WakeUp:

@@ -12,7 +12,7 @@ from enfila.core.application.queue.operations.checking import checked_count
 from enfila.core.application.queue.publishing.publisher import Publisher
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.duration import Duration, duration
-from enfila.core.domain.errors import JobNotCompleted, JobNotFound, StaleTransition
+from enfila.core.domain.errors import JobNotCompleted, JobNotFound, KeyTaken, StaleTransition
 from enfila.core.domain.job.failure import storable
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
@@ -87,9 +87,7 @@ class JobOperations:
 
     async def retry(self, job_id: JobId, *, fresh_attempts: bool) -> Job:
         """A finished job goes back in line."""
-        return await self._run(
-            self._move(job_id, lambda job: job.retry(fresh_attempts=fresh_attempts), "retried")
-        )
+        return await self._run(self._retry(job_id, fresh_attempts=fresh_attempts))
 
     async def promote(self, job_id: JobId) -> Job:
         """A delayed job joins the line now."""
@@ -137,6 +135,16 @@ class JobOperations:
             if after := await self._apply(job, decide(job)):
                 return after
         raise StaleTransition(job_id, participle)
+
+    async def _retry(self, job_id: JobId, *, fresh_attempts: bool) -> Job:
+        for _ in range(MOST_DECISIONS):
+            job = await self._load(job_id)
+            transition = job.retry(fresh_attempts=fresh_attempts)
+            if after := await self._apply(job, transition):
+                return after
+            if transition.retakes is not None and transition.is_based_on(await self._load(job_id)):
+                raise KeyTaken(job_id, transition.retakes.key)
+        raise StaleTransition(job_id, "retried")
 
     async def _apply(self, job: Job, transition: Transition) -> Job | None:
         with self._publisher.writing((job.id,)) as write:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.policies.deduplication import KeyHolder
+from enfila.core.domain.job.state import JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,9 @@ class Added:
 
     job: Job
     is_duplicate: bool = False
+
+    @classmethod
+    def removed(cls, job: Job, holder: KeyHolder) -> Added:
+        """The answer where the holder of the key was removed, but for its id and last state."""
+        state = holder.state or JobState.CANCELLED
+        return cls(replace(job, id=holder.job_id, state=state), is_duplicate=True)

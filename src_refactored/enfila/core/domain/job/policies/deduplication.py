@@ -50,7 +50,7 @@ class KeyHolder:
     """The job that holds a key, and when the key expires.
 
     Attributes:
-        state: None when the job has been removed.
+        state: the job's, or the final one in which it was removed; None when neither is known.
         free_at: when the key becomes free, whatever the state of the job; None for no time.
     """
 
@@ -58,13 +58,20 @@ class KeyHolder:
     state: JobState | None
     free_at: datetime | None
 
+    def is_free(self, now: datetime) -> bool:
+        """Whether the job holds the key no longer."""
+        if self.free_at is not None:
+            return self.free_at <= now
+        return self.state is None or self.state.is_final
+
 
 @dataclass(frozen=True, slots=True)
 class Deduplication:
     """Value object: a key that only one job of a queue holds at a time.
 
     No write is needed to release a key: it is free when its time is over or, without a time, when
-    its job is final or removed. So a crash cannot leave a key taken for ever.
+    its job is final or removed; also when its job was removed before its end. So a crash cannot
+    leave a key taken for ever.
 
     Attributes:
         key: 1 to 255 characters.
@@ -104,7 +111,7 @@ class Deduplication:
 
     def decide(self, holder: KeyHolder | None, now: datetime) -> Decision:
         """Decides what to do with a new job under this key, given the job that holds it."""
-        if holder is None or _is_free(holder, now):
+        if holder is None or holder.is_free(now):
             return Decision.ADD
         match self.mode:
             case DeduplicationMode.IGNORE:
@@ -117,6 +124,10 @@ class Deduplication:
                 if holder.state is JobState.ACTIVE:
                     return Decision.FOLLOW
                 return Decision.REPLACE if _is_pending(holder) else Decision.RETURN_HOLDER
+
+    def held_until(self, now: datetime) -> datetime | None:
+        """When the key of a job that is added now becomes free; None while it is unfinished."""
+        return None if self.ttl is None else now + self.ttl
 
     def to_json(self) -> dict[str, Any]:
         """The deduplication as JSON for storage."""
@@ -134,12 +145,6 @@ class Deduplication:
             DeduplicationMode(stored["mode"]),
             None if ttl is None else timedelta(seconds=ttl),
         )
-
-
-def _is_free(holder: KeyHolder, now: datetime) -> bool:
-    if holder.free_at is not None:
-        return holder.free_at <= now
-    return holder.state is None or holder.state.is_final
 
 
 def _is_pending(holder: KeyHolder) -> bool:

@@ -68,6 +68,7 @@ class Store:
 
     def forget(self, jobs: Collection[Job]) -> None:
         """Removes jobs with all that belongs to them."""
+        self.keys.note_removal(jobs)
         for job in jobs:
             self.jobs.delete(job.id)
             self.retentions.pop(job.id, None)

@@ -13,6 +13,7 @@ from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import FINAL, JobState
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
+from enfila.infrastructure.persistence.sqlalchemy.jobs.keys import Keys
 from enfila.infrastructure.persistence.sqlalchemy.jobs.writes import JobWrites
 from enfila.infrastructure.persistence.sqlalchemy.tables.states import ACTIVE, literal
 from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
@@ -21,11 +22,12 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import Tables
 class Removing:
     """Selects the jobs that are to be removed, by state, age or retention."""
 
-    def __init__(self, tables: Tables, clock: DatabaseClock, writes: JobWrites) -> None:
+    def __init__(self, tables: Tables, clock: DatabaseClock, writes: JobWrites, keys: Keys) -> None:
         self._tables = tables
         self._jobs = tables.jobs
         self._clock = clock
         self._writes = writes
+        self._keys = keys
 
     def remove(self, connection: sa.Connection, read: Sequence[Job]) -> list[bool]:
         """See `IJobRepository.remove`."""
@@ -37,7 +39,7 @@ class Removing:
                 jobs.c.state == job.state.value,
                 jobs.c.lock_token == job.token,
             )
-            gone.update(self._writes.remove_on(connection, still_so))
+            gone.update(self._remove(connection, still_so, is_final=job.state.is_final))
         return [job.id in gone for job in read]
 
     def remove_all(
@@ -58,7 +60,8 @@ class Removing:
                 wanted.append(jobs.c.finished_at <= self._ago(connection, finished_before))
             chosen = self._select(*wanted).order_by(jobs.c.finished_at).limit(limit - removed)
             if removed < limit:
-                removed += len(self._writes.remove_on(connection, chosen))
+                gone = self._remove(connection, chosen, is_final=state.is_final)
+                removed += len(gone)
         return removed
 
     def apply_retention(
@@ -75,7 +78,7 @@ class Removing:
             rules += self._by_policy(connection, queue, state, policy.of(state))
         for chosen in rules:
             if removed < limit:
-                removed += len(self._writes.remove_on(connection, chosen.limit(limit - removed)))
+                removed += len(self._remove(connection, chosen.limit(limit - removed)))
         return removed
 
     def obliterate(self, connection: sa.Connection, queue: str, *, force: bool) -> int | None:
@@ -149,6 +152,13 @@ class Removing:
             .limit(newest)
         )
         return self._select(*among, jobs.c.id.not_in(kept))
+
+    def _remove(
+        self, connection: sa.Connection, chosen: sa.Select[tuple[JobId]], *, is_final: bool = True
+    ) -> list[JobId]:
+        if is_final:
+            self._keys.note_removal(connection, chosen, self._clock.read(connection))
+        return self._writes.remove_on(connection, chosen)
 
     def _select(self, *wanted: sa.ColumnElement[bool]) -> sa.Select[tuple[JobId]]:
         chosen: sa.Select[Any] = sa.select(self._jobs.c.id).where(*wanted)

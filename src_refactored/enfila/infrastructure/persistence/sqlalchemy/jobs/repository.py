@@ -114,7 +114,7 @@ class SqlAlchemyJobs(IJobRepository):
         if not transitions:
             return []
         try:
-            written = await self._writes.apply(self._access, transitions)
+            written = await self._statements.apply(self._access, transitions)
             if None in written and self._uncertain:
                 written = await self._with_earlier_writes(transitions, written)
         except RepositoryUnavailable as error:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.transition import Transition
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
 from enfila.infrastructure.persistence.sqlalchemy.jobs.amending import Amending
 from enfila.infrastructure.persistence.sqlalchemy.jobs.deduplicating import Deduplicating
+from enfila.infrastructure.persistence.sqlalchemy.jobs.keys import Keys
 from enfila.infrastructure.persistence.sqlalchemy.jobs.logs import JobLogs
 from enfila.infrastructure.persistence.sqlalchemy.jobs.reading import Reading
 from enfila.infrastructure.persistence.sqlalchemy.jobs.removing import Removing
@@ -26,7 +29,7 @@ class JobStatements:
 
     Attributes:
         writes: the hot ones, each database's own.
-        reading, amending, removing, logs: those that all databases share.
+        reading, amending, removing, keys, logs: those that all databases share.
     """
 
     def __init__(
@@ -45,10 +48,16 @@ class JobStatements:
         self.writes = writes
         self.reading = Reading(tables, clock, effects)
         self.amending = Amending(tables)
-        self.removing = Removing(tables, clock, writes)
+        self.keys = Keys(tables, self._dependencies, insert)
+        self.removing = Removing(tables, clock, writes, self.keys)
         self.logs = JobLogs(tables)
         self._deduplicating = Deduplicating(
-            tables, self.amending, self._dependencies, self._add_plainly, insert
+            tables,
+            clock,
+            self.keys,
+            self.amending,
+            add_plainly=self._add_plainly,
+            apply_plainly=writes.apply_on,
         )
 
     def add(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Added]:
@@ -62,6 +71,16 @@ class JobStatements:
         if any(job.options.deduplication is not None for job in ready):
             return self._deduplicating.add(connection, ready, now)
         return [Added(job) for job in self._add_plainly(connection, ready)]
+
+    async def apply(
+        self, access: Access, transitions: Sequence[Transition]
+    ) -> list[datetime | None]:
+        """See `IJobRepository.apply`."""
+        if all(transition.retakes is None for transition in transitions):
+            return await self.writes.apply(access, transitions)
+        return await access.write(
+            lambda connection: self._deduplicating.apply(connection, transitions)
+        )
 
     def _add_plainly(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Job]:
         """Adds jobs that no key decides about, and what they wait for."""

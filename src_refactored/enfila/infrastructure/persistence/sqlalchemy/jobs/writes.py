@@ -21,7 +21,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 class JobWrites(ABC):
     """The hot SQL writes about jobs, which each dialect does in its own way.
 
-    Each async method is one atomic step. The two that take a connection are part of somebody's
+    Each async method is one atomic step. Those that take a connection are part of somebody's
     transaction, which may be a caller's own: they are plain functions of it, so that an async
     engine, the SQLite writer thread and a caller's session run the same ones.
     """
@@ -47,6 +47,12 @@ class JobWrites(ABC):
         Raises:
             RepositoryUnavailable: uncertain if some of them may be written.
         """
+
+    @abstractmethod
+    def apply_on(
+        self, connection: sa.Connection, transitions: Sequence[Transition]
+    ) -> list[datetime | None]:
+        """As `apply`, in a transaction that is under way."""
 
     @abstractmethod
     async def extend(

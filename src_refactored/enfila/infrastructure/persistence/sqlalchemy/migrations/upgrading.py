@@ -13,7 +13,7 @@ from enfila.core.domain.errors import SchemaMismatch
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """All revisions, oldest first. Kept here too, so that an up-to-date start need not load Alembic."""
 
 HEAD: Final = REVISIONS[-1]

@@ -79,6 +79,8 @@ def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tab
             sa.Column("key", sa.Text, primary_key=True),
             sa.Column("job_id", JobIdColumn),
             sa.Column("free_at", Instant),
+            sa.Column("follows", JobIdColumn),
+            sa.Column("removed_as", sa.Text),
             sa.Index(f"{prefix}deduplications_job", "job_id"),
         ),
         queues=sa.Table(

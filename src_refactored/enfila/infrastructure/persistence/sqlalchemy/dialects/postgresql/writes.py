@@ -100,21 +100,22 @@ class PostgresJobWrites(JobWrites):
         """Ends those of the jobs that others depend on, and releases these."""
         ends = [transitions[index] for index in left]
         try:
-            answers = await access.write(lambda connection: self._end_on(connection, ends))
+            answers = await access.write(lambda connection: self.apply_on(connection, ends))
         except RepositoryUnavailable as error:
             # The others are written, and would be stale when all are tried again.
             raise RepositoryUnavailable(error.target, error.reason, uncertain=True) from error
         for index, answer in zip(left, answers, strict=True):
             written[index] = answer
 
-    def _end_on(
+    def apply_on(
         self, connection: sa.Connection, transitions: Sequence[Transition]
     ) -> list[datetime | None]:
+        """See `JobWrites.apply_on`."""
         written = self._calls.apply(transitions, with_dependents=True).on(connection)
         applied = [
             transition
             for transition, instant in zip(transitions, written, strict=True)
-            if instant is not None
+            if instant is not None and transition.target.is_final
         ]
         self._release(connection, [transition.job_id for transition in applied])
         return written

@@ -133,11 +133,12 @@ class SqliteJobWrites(JobWrites):
         self, access: Access, transitions: Sequence[Transition]
     ) -> list[datetime | None]:
         """See `JobWrites.apply`."""
-        return await access.write(lambda connection: self._apply_on(connection, transitions))
+        return await access.write(lambda connection: self.apply_on(connection, transitions))
 
-    def _apply_on(
+    def apply_on(
         self, connection: sa.Connection, transitions: Sequence[Transition]
     ) -> list[datetime | None]:
+        """See `JobWrites.apply_on`."""
         standing = self._standing(connection, [transition.job_id for transition in transitions])
         now = self._clock.read(connection)
         fresh = [
@@ -184,7 +185,7 @@ class SqliteJobWrites(JobWrites):
         dependencies = self._effects.dependencies
         dependents = dependencies.dependents(connection, ended)
         if moves := released(dependents, ended, self._clock.read(connection)):
-            self._apply_on(connection, moves)
+            self.apply_on(connection, moves)
         dependencies.meet(connection, ended)
 
     # ── what holders of locks write ──────────────────────────────────────────────────────────
