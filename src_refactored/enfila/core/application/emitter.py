@@ -12,6 +12,7 @@ from typing import Any
 from pyee.asyncio import AsyncIOEventEmitter
 
 from enfila.core.application.runtime.error_log import log_error
+from enfila.core.application.runtime.tasks import until_done
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.events import Event
 
@@ -61,7 +62,7 @@ class Emitter(AsyncIOEventEmitter):
     async def wait_for_listeners(self, patience: timedelta = _PATIENCE) -> None:
         """Returns when all async listeners that were called have ended, or patience has."""
         if self._waiting:
-            await asyncio.wait(set(self._waiting), timeout=patience.total_seconds())
+            await until_done(set(self._waiting), timeout=patience.total_seconds())
 
     def report_errors_to(self, reporter: ErrorReporter) -> Callable[[], None]:
         """Has `reporter` told of errors instead of the log; call the answer to end that."""

@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 from enfila.core.application.ports.wake_up import Hint, Notice, WakeUp
+from enfila.core.application.runtime.per_loop import call_on
 
 
 class InProcessWakeUp(WakeUp):
@@ -31,7 +32,7 @@ class InProcessWakeUp(WakeUp):
         with self._lock:
             listeners = list(self._listeners.get((queue, hint), {}).items())
         for event, loop in listeners:
-            _set_on(loop, event)
+            call_on(loop, event.set)
 
     def listen(self, queue: str, hint: Hint) -> asyncio.Event:
         event = asyncio.Event()
@@ -48,18 +49,13 @@ class InProcessWakeUp(WakeUp):
                 self._listeners.pop((queue, hint), None)
 
     @property
+    def listening_loops(self) -> frozenset[asyncio.AbstractEventLoop]:
+        """The event loops on which somebody listens."""
+        with self._lock:
+            return frozenset(loop for each in self._listeners.values() for loop in each.values())
+
+    @property
     def listened_to(self) -> frozenset[tuple[str, Hint]]:
         """What somebody in this process listens for: only that need be fetched from elsewhere."""
         with self._lock:
             return frozenset(self._listeners)
-
-
-def _set_on(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    if loop is asyncio._get_running_loop():  # noqa: SLF001 - the documented one raises without a loop
-        event.set()
-        return
-    try:
-        loop.call_soon_threadsafe(event.set)
-    except RuntimeError:
-        # The listener's loop was closed without `ignore`: nobody is left to be told.
-        return

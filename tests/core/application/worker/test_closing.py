@@ -159,10 +159,11 @@ async def test_a_later_close_with_a_longer_grace_does_not_delay_an_earlier_one(
 async def test_a_handler_that_swallows_its_cancellation_does_not_keep_the_worker(
     queue: AnyQueue, make_worker: MakeWorker
 ) -> None:
-    gate = asyncio.Event()
+    gate, began = asyncio.Event(), asyncio.Event()
     late: list[BaseException] = []
 
     async def swallow(job: ActiveJob[Any]) -> str:
+        began.set()
         while not gate.is_set():
             with contextlib.suppress(asyncio.CancelledError):
                 await gate.wait()
@@ -176,7 +177,7 @@ async def test_a_handler_that_swallows_its_cancellation_does_not_keep_the_worker
     worker = make_worker(swallow, cancellation_grace=0.05)
     errors = Recording(worker, "worker.error")
     await worker.start()
-    await eventually(lambda: worker.active_count)
+    await began.wait()
     await _within(5, worker.close(grace=0))
     assert not worker.is_running
     assert (await job.refresh()).state == "waiting"

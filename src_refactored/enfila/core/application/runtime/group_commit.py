@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from enfila.core.application.runtime.per_loop import PerLoop
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.errors import RepositoryUnavailable
 
@@ -13,10 +14,25 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
+class _Line(Generic[Item, Answer]):
+    """What waits on one event loop.
+
+    Attributes:
+        is_writing: whether a task writes. It is asked for this and not for the tasks: one that has
+            ended is among them until its callbacks are called, and a caller that its last answer
+            woke may submit again before that.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self.is_writing = False
+
+
 class GroupCommit(Generic[Item, Answer]):
     """Gathers items while a write is under way and then writes all of them as one.
 
     An idle one writes at once, so nothing waits for a timer. `submit` returns after the commit.
+    Each event loop has a line of its own: its callers' futures can be answered there alone.
 
     Args:
         write: stores a group in one atomic step; its answers stand in the order of the items.
@@ -34,11 +50,8 @@ class GroupCommit(Generic[Item, Answer]):
         self._write = write
         self._limit = limit
         self._name = name
-        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._lines: PerLoop[_Line[Item, Answer]] = PerLoop(_Line)
         self._tasks = OwnedTasks(to_the_end=True)
-        # Not `bool(self._tasks)`: a task that has ended is in there until its callbacks are called,
-        # and a caller that its last answer woke may submit again before that.
-        self._is_writing = False
 
     async def submit(self, item: Item) -> Answer:
         """Stores one item; returns its answer once it is committed.
@@ -46,23 +59,24 @@ class GroupCommit(Generic[Item, Answer]):
         A cancelled caller does not take its item back.
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, answer))
-        if not self._is_writing:
-            self._is_writing = True
-            _ = self._tasks.spawn(self._write_groups(), name=self._name)
+        line = self._lines.here()
+        line.waiting.append((item, answer))
+        if not line.is_writing:
+            line.is_writing = True
+            _ = self._tasks.spawn(self._write_groups(line), name=self._name)
         return await answer
 
     async def close(self) -> None:
         """Waits until everything that was submitted is written."""
         await self._tasks.wait()
 
-    async def _write_groups(self) -> None:
+    async def _write_groups(self, line: _Line[Item, Answer]) -> None:
         try:
-            while self._waiting:
-                group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+            while line.waiting:
+                group, line.waiting = line.waiting[: self._limit], line.waiting[self._limit :]
                 await self._write_group(group)
         finally:
-            self._is_writing = False
+            line.is_writing = False
 
     async def _write_group(self, group: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from enfila.core.application.runtime.per_loop import call_on
 from enfila.core.application.runtime.tasks import OwnedTasks
 
 _JITTER = 0.1
@@ -47,6 +48,7 @@ class PeriodicLoop:
         self._tasks = OwnedTasks()
         self._woken = asyncio.Event()
         self._is_stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_running(self) -> bool:
@@ -59,16 +61,18 @@ class PeriodicLoop:
             self._is_stopping = False
             # A fresh event: the old one belongs to the event loop it was waited for on.
             self._woken = asyncio.Event()
+            self._loop = asyncio.get_running_loop()
             _ = self._tasks.spawn(self._run(), name=self._name)
 
     def wake(self) -> None:
-        """Ends the current wait, so that a step is done soon."""
-        self._woken.set()
+        """Ends the current wait, so that a step is done soon. May be called on any loop."""
+        if self._loop is not None:
+            call_on(self._loop, self._woken.set)
 
     async def stop(self) -> None:
         """Ends after the step under way, which is cancelled if it takes too long. Idempotent."""
         self._is_stopping = True
-        self._woken.set()
+        self.wake()
         try:
             async with asyncio.timeout(self._patience.total_seconds()):
                 await self._tasks.wait()

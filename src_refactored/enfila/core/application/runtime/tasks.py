@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context
 from typing import Any, Final, TypeVar
 
+from enfila.core.application.runtime.per_loop import call_on
+
 T = TypeVar("T")
 
+_SECONDS_BETWEEN_LOOKS: Final = 0.01
 
 _run_to_the_end: Final[weakref.WeakSet[asyncio.Task[Any]]] = weakref.WeakSet()
 """Tasks that nobody cancels."""
@@ -20,6 +23,9 @@ class OwnedTasks:
 
     Unlike an `asyncio.TaskGroup` one task's error does not end the others: it stays with whoever
     awaits that task. `close` is what keeps a service from leaving anything behind.
+
+    A service may be used on several event loops. Each task runs on the loop on which it was
+    spawned; one whose loop runs no more will never end, and nobody waits for it.
 
     Args:
         to_the_end: nobody but the owner has its tasks, and it never cancels them.
@@ -57,14 +63,52 @@ class OwnedTasks:
 
     async def wait(self) -> None:
         """Waits until all tasks are done, whatever became of them."""
-        while self._tasks:
-            await asyncio.wait(list(self._tasks))
+        while left := self._alive():
+            await until_done(left)
+
+    def ask_to_end(self) -> None:
+        """Cancels all tasks, and does not wait for their end."""
+        for task in self._alive():
+            call_on(task.get_loop(), task.cancel)
 
     async def cancel(self) -> None:
         """Cancels all tasks and waits until they are done."""
-        for task in list(self._tasks):
-            task.cancel()
+        self.ask_to_end()
         await self.wait()
 
+    def _alive(self) -> list[asyncio.Task[Any]]:
+        return [task for task in list(self._tasks) if _may_end(task)]
+
     def __len__(self) -> int:
-        return len(self._tasks)
+        return sum(not task.get_loop().is_closed() for task in list(self._tasks))
+
+
+async def until_done(tasks: Iterable[asyncio.Future[Any]], timeout: float | None = None) -> None:
+    """Waits for tasks of any loops, at most so many seconds; not for those that can never end."""
+    here, given = asyncio.get_running_loop(), list(tasks)
+    ends = None if timeout is None else here.time() + timeout
+    while left := [task for task in given if _may_end(task)]:
+        patience = None if ends is None else ends - here.time()
+        if patience is not None and patience <= 0:
+            return
+        own = [task for task in left if task.get_loop() is here]
+        if len(own) == len(left):
+            await asyncio.wait(own, timeout=patience)
+        else:
+            # Another loop may be stopped at any moment, and then nothing would tell of it.
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+async def run_on(
+    loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """Runs something on another loop and waits for its end, or for that of the loop."""
+    running = asyncio.run_coroutine_threadsafe(work(), loop)
+    while not running.done() and loop.is_running():  # noqa: ASYNC110 - as in `until_done`
+        await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+    if running.done() and not running.cancelled():
+        running.result()
+
+
+def _may_end(task: asyncio.Future[Any]) -> bool:
+    return not task.done() and task.get_loop().is_running()

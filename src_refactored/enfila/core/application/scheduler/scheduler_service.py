@@ -17,7 +17,7 @@ from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import ALL_SCHEDULES, Hint, WakeUp
 from enfila.core.application.runtime.periodic_loop import PeriodicLoop
-from enfila.core.application.runtime.tasks import OwnedTasks
+from enfila.core.application.runtime.tasks import OwnedTasks, run_on
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.scheduler.ticks.recomputing import Recomputing
 from enfila.core.application.scheduler.ticks.recording import Recording
@@ -84,6 +84,7 @@ class SchedulerService(Emitter):
         self._closed = asyncio.Event()
         self._edited = asyncio.Event()
         self._stop_hearing: Callable[[], None] = _nothing
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._make_loops()
 
     def _make_loops(self) -> None:
@@ -140,6 +141,7 @@ class SchedulerService(Emitter):
                 AlreadyRunning("this scheduler") if is_running else AlreadyClosed("this scheduler")
             )
         self._mode = _Mode.RUNNING
+        self._loop = asyncio.get_running_loop()
         self._stop_hearing = self.report_errors_to(self._own_events.error)
         self._edited = self._wake_up.listen(ALL_SCHEDULES, Hint.SCHEDULES)
         _ = self._hearing.spawn(self._hear(), name="enfila hears of schedules")
@@ -167,6 +169,12 @@ class SchedulerService(Emitter):
 
     async def close(self) -> None:
         """Ends after the statements under way. Idempotent; all callers wait for the same end."""
+        own_loop = self._loop
+        if own_loop is not None and own_loop is not asyncio.get_running_loop():
+            if own_loop.is_running():
+                await run_on(own_loop, self.close)
+            self._mode = _Mode.CLOSED
+            return
         if self._mode is _Mode.RUNNING:
             self._mode = _Mode.CLOSED
             _ = self._tasks.spawn(self._shut_down(), name="enfila scheduler shutdown")

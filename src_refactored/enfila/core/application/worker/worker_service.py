@@ -15,7 +15,8 @@ from enfila.core.application.emitter import Emitter
 from enfila.core.application.interceptors import Interceptors, InterceptorsLike
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.queue.claims.job_source import JobSource
-from enfila.core.application.runtime.tasks import OwnedTasks
+from enfila.core.application.runtime.per_loop import call_on
+from enfila.core.application.runtime.tasks import OwnedTasks, run_on
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.worker.running.processor import Processor, ProcessorLike
 from enfila.core.application.worker.shutdown import SIGNALS
@@ -106,6 +107,7 @@ class WorkerService(Emitter, Generic[P, R]):
         self._fault: BaseException | None = None
         self._interrupt: BaseException | None = None
         self._stop_hearing: list[Callable[[], None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────
 
@@ -131,18 +133,18 @@ class WorkerService(Emitter, Generic[P, R]):
 
     @concurrency.setter
     def concurrency(self, value: int) -> None:
-        self._parts.set_concurrency(check_concurrency(value))
+        checked = check_concurrency(value)
+        self._on_own_loop(lambda: self._parts.set_concurrency(checked))
 
     # ── control ──────────────────────────────────────────────────────────────────────────────
 
     def pause(self) -> None:
         """Takes no more jobs until `resume`; what runs goes on. Other workers are not concerned."""
-        self._parts.intake.pause()
-        self._parts.runners.give_back()
+        self._on_own_loop(self._pause)
 
     def resume(self) -> None:
         """Takes jobs again."""
-        self._parts.intake.resume()
+        self._on_own_loop(self._parts.intake.resume)
 
     async def start(self) -> None:
         """Begins to take jobs, and returns; `close` ends it.
@@ -155,6 +157,7 @@ class WorkerService(Emitter, Generic[P, R]):
         if self.options.maintenance is not None:
             self.queue.start_maintenance(self.options.maintenance)
         self._enter(_Mode.RUNNING)
+        self._loop = asyncio.get_running_loop()
         self._stop_hearing = [
             self.report_errors_to(self._own_events.error),
             self.queue.report_errors_to(self._own_events.error),
@@ -201,6 +204,9 @@ class WorkerService(Emitter, Generic[P, R]):
             self._enter(_Mode.CLOSED)
             self._closed.set()
             return
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            await self._close_from_elsewhere(length, self._loop)
+            return
         self._begin_to_close(length)
         caller = asyncio.current_task()
         if not self._parts.runners.runs_in(caller) and caller not in self._waiting:
@@ -218,6 +224,26 @@ class WorkerService(Emitter, Generic[P, R]):
     ) -> None:
         is_cancelled = isinstance(error, asyncio.CancelledError)
         await self.close(grace=ZERO if is_cancelled else None)
+
+    # ── on other event loops than its own ─────────────────────────────────────────────────────
+
+    def _on_own_loop(self, callback: Callable[[], object]) -> None:
+        if self._loop is None:
+            callback()
+        else:
+            call_on(self._loop, callback)
+
+    def _pause(self) -> None:
+        self._parts.intake.pause()
+        self._parts.runners.give_back()
+
+    async def _close_from_elsewhere(
+        self, grace: timedelta, own_loop: asyncio.AbstractEventLoop
+    ) -> None:
+        if own_loop.is_running():
+            await run_on(own_loop, lambda: self.close(grace))
+        if not own_loop.is_running():
+            self._mode = _Mode.CLOSED  # it ended with its loop; what it held is recovered
 
     # ── closing ──────────────────────────────────────────────────────────────────────────────
 

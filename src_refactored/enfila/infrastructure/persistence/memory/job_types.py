@@ -8,8 +8,10 @@ from dataclasses import replace
 from enfila.core.application.ports.job_type_repository import IJobTypeRepository
 from enfila.core.domain.job_type import JobType, JobTypeInfo, RunStatistics
 from enfila.infrastructure.persistence.memory.tables.data import Store
+from enfila.infrastructure.persistence.memory.tables.exclusive import exclusive
 
 
+@exclusive
 class InMemoryJobTypes(IJobTypeRepository):
     """`IJobTypeRepository` on a dict."""
 

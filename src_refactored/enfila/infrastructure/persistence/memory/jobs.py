@@ -25,9 +25,11 @@ from enfila.infrastructure.persistence.memory.adding import add_job
 from enfila.infrastructure.persistence.memory.effects.dependencies import release, without_ended
 from enfila.infrastructure.persistence.memory.effects.effects import store_effects
 from enfila.infrastructure.persistence.memory.tables.data import Store
+from enfila.infrastructure.persistence.memory.tables.exclusive import exclusive
 from enfila.infrastructure.persistence.memory.tables.job_table import copied
 
 
+@exclusive
 class InMemoryJobs(IJobRepository):
     """`IJobRepository` on dicts."""
 

@@ -9,8 +9,10 @@ from enfila.core.domain.duration import ZERO
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.queue import QueueCounts
 from enfila.infrastructure.persistence.memory.tables.data import Store
+from enfila.infrastructure.persistence.memory.tables.exclusive import exclusive
 
 
+@exclusive
 class InMemoryQueues(IQueueRepository):
     """`IQueueRepository` on a dict: whether each queue is paused, and how many jobs it has."""
 

@@ -12,9 +12,11 @@ from enfila.core.domain.schedule.runs.run import NewRun, Origin, RunId, Schedule
 from enfila.infrastructure.persistence.memory.adding import add_job
 from enfila.infrastructure.persistence.memory.effects.dependencies import without_ended
 from enfila.infrastructure.persistence.memory.tables.data import KeptRun, Store
+from enfila.infrastructure.persistence.memory.tables.exclusive import exclusive
 from enfila.infrastructure.persistence.memory.tables.job_table import copied
 
 
+@exclusive
 class InMemoryScheduleRuns(IScheduleRunRepository):
     """`IScheduleRunRepository` on a dict, in the order in which runs were made."""
 

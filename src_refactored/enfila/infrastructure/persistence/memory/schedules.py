@@ -18,8 +18,10 @@ from enfila.core.domain.errors import ScheduleExists
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.infrastructure.persistence.memory.schedule_runs import InMemoryScheduleRuns
 from enfila.infrastructure.persistence.memory.tables.data import Store
+from enfila.infrastructure.persistence.memory.tables.exclusive import exclusive
 
 
+@exclusive
 class InMemorySchedules(IScheduleRepository):
     """`IScheduleRepository` on a dict."""
 

@@ -22,7 +22,8 @@ class InMemoryStorage(Storage):
     """`Storage` on dicts: everything is kept in this process, as long as the object lives.
 
     The other storages are compared with it: what a job becomes, it always asks the domain. No
-    method waits for anything, so each is one step to the tasks of an event loop.
+    method waits for anything, so each is one step to the tasks of an event loop; a lock makes it
+    one to those of other loops too.
 
     Args:
         clock: where instants come from; the machine's clock when left out.
@@ -51,7 +52,8 @@ class InMemoryStorage(Storage):
         """Nothing is released: it can be used again, and still has its jobs."""
 
     async def compact(self) -> None:
-        self.store.keys.forget_removed(self.store.jobs, self.store.clock.now())
+        with self.store.lock:
+            self.store.keys.forget_removed(self.store.jobs, self.store.clock.now())
 
     def make_wake_up(self, *, notify: bool) -> WakeUp:
         del notify  # no other process sees what is here

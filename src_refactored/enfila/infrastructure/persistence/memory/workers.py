@@ -9,8 +9,10 @@ from enfila.core.application.ports.worker_repository import IWorkerRepository
 from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.worker import WorkerInfo
 from enfila.infrastructure.persistence.memory.tables.data import Store
+from enfila.infrastructure.persistence.memory.tables.exclusive import exclusive
 
 
+@exclusive
 class InMemoryWorkers(IWorkerRepository):
     """`IWorkerRepository` on a dict."""
 

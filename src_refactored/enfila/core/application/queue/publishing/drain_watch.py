@@ -43,12 +43,12 @@ class DrainWatch:
         self._now = now
         self._tasks = tasks
         self._is_armed = False
-        self._armings = 0
+        self._arming = object()
 
     def arm(self) -> None:
         """Notes that there is work: jobs were added or claimed, or may be about to end."""
         self._is_armed = True
-        self._armings += 1
+        self._arming = object()  # another one: loops of several threads may arm it at once
 
     @property
     def is_due(self) -> bool:
@@ -71,10 +71,10 @@ class DrainWatch:
     async def look(self) -> None:
         """Asks whether nothing is left to do, and tells it if so."""
         while self.is_due:
-            armings = self._armings
+            arming = self._arming
             if (await self._count()).unfinished:
                 return
             # Whatever came while the counts were on their way has to be counted too.
-            if self.is_due and armings == self._armings:
+            if self.is_due and arming is self._arming:
                 self._is_armed = False
                 self._emitter.publish(QueueDrained(queue=self._queue, at=self._now()))

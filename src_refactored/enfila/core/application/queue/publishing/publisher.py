@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -24,6 +23,7 @@ from enfila.core.application.queue.publishing.job_events import (
 )
 from enfila.core.application.queue.publishing.result_waiter import ResultWaiter
 from enfila.core.application.runtime.tasks import OwnedTasks
+from enfila.core.application.runtime.under_way import UnderWay
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.domain.events import (
     QUEUE_EVENTS,
@@ -51,8 +51,7 @@ class _Channels:
         wake_up: to idle workers and waiting callers, in this process and in others.
         clock: gives the instants of what has none in the database.
         claimed: what workers of this process hold: while that is anything, nothing is drained.
-        under_way: how many writes have begun and not ended.
-        quiet: set when none is under way, for one who waits for that.
+        under_way: the writes that have begun and not ended.
     """
 
     queue: str
@@ -63,16 +62,10 @@ class _Channels:
     claimed: ClaimedJobs
     wake_up: WakeUp
     clock: Clock
-    under_way: int = 0
-    quiet: asyncio.Event | None = None
+    under_way: UnderWay = field(default_factory=UnderWay)
 
     def hint(self, hint: Hint, notice: Notice | None = None) -> None:
         self.wake_up.hint(self.queue, hint, notice)
-
-    def ended(self) -> None:
-        self.under_way -= 1
-        if self.quiet is not None and not self.under_way:
-            self.quiet.set()
 
 
 class Publisher:
@@ -200,9 +193,7 @@ class Publisher:
 
     async def close(self, error: Exception) -> None:
         """Returns after the writes under way; who waits for a job gets `error`. Idempotent."""
-        if self._to.under_way:
-            self._to.quiet = self._to.quiet or asyncio.Event()
-            await self._to.quiet.wait()
+        await self._to.under_way.wait()
         await self._to.waiter.close(error)
 
 
@@ -225,7 +216,7 @@ class Writing:
     def __enter__(self) -> Self:
         # Before the write, so that a count which is on its way does not miss it.
         self._to.drained.arm()
-        self._to.under_way += 1
+        self._to.under_way.begin()
         self._turn.begin()
         return self
 
@@ -235,7 +226,7 @@ class Writing:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._to.ended()
+        self._to.under_way.end()
         self._turn.end()
         if kind is not None:
             return

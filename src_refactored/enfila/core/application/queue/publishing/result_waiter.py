@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
+from enfila.core.application.runtime.per_loop import PerLoop, call_on
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.errors import JobNotFound, RepositoryUnavailable
 from enfila.core.domain.job.identity import JobId
@@ -21,17 +23,65 @@ Read = Callable[[Collection[JobId]], Coroutine[Any, Any, dict[JobId, Job]]]
 
 
 class ResultWaiter:
-    """Service: lets any number of callers wait for jobs with one reader.
+    """Service: lets any number of callers wait for jobs, with one reader for each event loop.
 
     What this process settles is handed on directly. Everything else is read: when a hint says that
-    something was settled, and besides in waits that grow from 20 to 500 ms. The reader exists only
+    something was settled, and besides in waits that grow from 20 to 500 ms. A reader exists only
     while somebody waits. It outlives an absence of the database.
 
     Args:
         read: the jobs with these ids, as they are now.
         listen: begins to listen for settled jobs.
         ignore: ends that.
+        name: for the names of tasks.
     """
+
+    def __init__(
+        self,
+        read: Read,
+        *,
+        listen: Callable[[], asyncio.Event],
+        ignore: Callable[[asyncio.Event], None],
+        name: str,
+    ) -> None:
+        self._loops = PerLoop(partial(LoopWaiter, read, listen=listen, ignore=ignore, name=name))
+
+    async def wait(self, job_id: JobId, timeout: timedelta | None) -> Job:
+        """The job once it is final.
+
+        Raises:
+            JobNotFound: there is no such job, or it was removed.
+            TimeoutError: it was not final in time.
+        """
+        return await self._loops.here().wait(job_id, timeout)
+
+    def settled(self, job: Job) -> None:
+        """Hands a job that became final to those who wait for it. May be called on any loop."""
+        for loop, waiter in self._loops.all:
+            if waiter.is_for(job.id):
+                call_on(loop, partial(waiter.settled, job))
+
+    def removed(self, job_id: JobId) -> None:
+        """Tells those who wait for a job that it is gone. May be called on any loop."""
+        for loop, waiter in self._loops.all:
+            if waiter.is_for(job_id):
+                call_on(loop, partial(waiter.removed, job_id))
+
+    async def close(self, error: Exception) -> None:
+        """Ends all waiting with `error`."""
+        here = asyncio.get_running_loop()
+        for loop, waiter in self._loops.all:
+            if loop is here:
+                await waiter.close(error)
+            else:
+                call_on(loop, partial(waiter.end, error))
+
+    def __len__(self) -> int:
+        return sum(len(waiter) for _, waiter in self._loops.all)
+
+
+class LoopWaiter:
+    """The callers of one event loop who wait for jobs, and their reader. Args as above."""
 
     def __init__(
         self,
@@ -86,6 +136,15 @@ class ResultWaiter:
         for future in self._waiting.get(job_id, ()):
             if not future.done():
                 future.set_exception(JobNotFound(job_id))
+
+    def is_for(self, job_id: JobId) -> bool:
+        """Whether anybody here waits for this job."""
+        return job_id in self._waiting
+
+    def end(self, error: Exception) -> None:
+        """Ends all waiting with `error`; the reader ends soon."""
+        self._tasks.ask_to_end()
+        self._fail_all(error)
 
     async def close(self, error: Exception) -> None:
         """Ends all waiting with `error`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -46,9 +47,11 @@ class Store:
         logs: the log lines per job, in the order in which they were written.
         queues: the names of the queues that have been used, and whether each is paused.
         schedule_runs: in the order in which they were made.
+        lock: held for each step; several threads may have an event loop each.
     """
 
     clock: Clock
+    lock: threading.RLock = field(default_factory=threading.RLock)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     jobs: JobTable = field(default_factory=JobTable)
     keys: DeduplicationKeys = field(default_factory=DeduplicationKeys)

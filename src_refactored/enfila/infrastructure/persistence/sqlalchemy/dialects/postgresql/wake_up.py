@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import random
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from time import monotonic
 from typing import Final
 
 from sqlalchemy.engine import URL
 
-from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.wake_up import Hint, Notice
-from enfila.core.application.runtime.tasks import OwnedTasks
+from enfila.core.application.runtime.per_loop import call_on
 from enfila.core.application.runtime.waiting import is_set_within
+from enfila.infrastructure.persistence.sqlalchemy.dialects.cross_process_wake_up import (
+    CrossProcessWakeUp,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.notify import (
     NotificationLine,
     make_line,
@@ -36,7 +38,7 @@ _SECONDS_FOR_THE_LAST: Final = 0.5
 _MOST_BYTES: Final = 7_000
 
 
-class PostgresWakeUp(InProcessWakeUp):
+class PostgresWakeUp(CrossProcessWakeUp):
     """`WakeUp` over LISTEN/NOTIFY: one connection listens, and few notifications are sent.
 
     A notification takes a lock on the whole database while it commits. So hints are gathered: the
@@ -58,7 +60,6 @@ class PostgresWakeUp(InProcessWakeUp):
         self._url = url
         self._channel = f"enfila_{zlib.crc32(installation.encode()):08x}"
         self._me = uuid.uuid4().hex[:12]
-        self._tasks = OwnedTasks()
         self._line: NotificationLine | None = None
         self._unsent: dict[tuple[str, Hint], int] = {}
         self._enqueued = 0
@@ -66,28 +67,26 @@ class PostgresWakeUp(InProcessWakeUp):
         self._something_to_send = asyncio.Event()
         self._all_sent = asyncio.Event()
         self._connected = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def open(self) -> None:
-        """See `WakeUp.open`."""
-        if self._tasks:
-            return
-        self._loop = asyncio.get_running_loop()
+    def _start(self) -> None:
         self._something_to_send = asyncio.Event()
         self._all_sent = asyncio.Event()
         self._connected = asyncio.Event()
-        self._all_sent.set()
-        _ = self._tasks.spawn(self._keep_listening(), name="enfila listen")
-        _ = self._tasks.spawn(self._keep_sending(), name="enfila notify")
+        if self._unsent:
+            self._something_to_send.set()
+        else:
+            self._all_sent.set()
+        self._run_here(self._keep_listening, name="enfila listen")
+        self._run_here(self._keep_sending, name="enfila notify")
 
     async def close(self) -> None:
         """See `WakeUp.close`.
 
         What a short program has just added shall be heard of, if the server answers.
         """
-        if self._tasks:
+        if self._home is asyncio.get_running_loop():
             _ = await is_set_within(self._all_sent, _SECONDS_FOR_THE_LAST)
-        await self._tasks.cancel()
+        await super().close()
 
     def notice(self, queue: str, hint: Hint) -> Notice | None:
         """See `WakeUp.notice`."""
@@ -105,13 +104,9 @@ class PostgresWakeUp(InProcessWakeUp):
                 # What was to be told of when the notice was made is told of by it too.
                 del self._unsent[queue, hint]
             return
-        if hint is Hint.SETTLED or self._loop is None or self._loop.is_closed():
-            return
-        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - the documented one raises without a loop
-            self._enqueue(queue, hint)
-        else:
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                self._loop.call_soon_threadsafe(self._enqueue, queue, hint)
+        home = self._home
+        if hint is not Hint.SETTLED and home is not None:
+            call_on(home, partial(self._enqueue, queue, hint))
 
     def _enqueue(self, queue: str, hint: Hint) -> None:
         self._enqueued += 1

@@ -7,16 +7,17 @@ import sqlite3
 from time import monotonic
 from typing import Final
 
-from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.wake_up import Hint
-from enfila.core.application.runtime.tasks import OwnedTasks
+from enfila.infrastructure.persistence.sqlalchemy.dialects.cross_process_wake_up import (
+    CrossProcessWakeUp,
+)
 
 _SECONDS_BETWEEN_LOOKS: Final = 0.005
 _SECONDS_BETWEEN_RATIONED: Final = 1.0
 _RATIONED: Final = frozenset({Hint.CONTROL, Hint.SCHEDULES})
 
 
-class SqliteWakeUp(InProcessWakeUp):
+class SqliteWakeUp(CrossProcessWakeUp):
     """`WakeUp` between processes on one SQLite file, by its `data_version`.
 
     The pragma reads a counter in shared memory: no lock, no disk. It tells that something was
@@ -34,18 +35,16 @@ class SqliteWakeUp(InProcessWakeUp):
     def __init__(self, path: str | None) -> None:
         super().__init__()
         self._path = path
-        self._tasks = OwnedTasks()
         self._connection: sqlite3.Connection | None = None
         self._next_rationed = 0.0
 
-    async def open(self) -> None:
-        """See `WakeUp.open`."""
-        if self._path is not None and not self._tasks:
-            _ = self._tasks.spawn(self._watch(), name="enfila watch file")
+    def _start(self) -> None:
+        if self._path is not None:
+            self._run_here(self._watch, name="enfila watch file")
 
     async def close(self) -> None:
         """See `WakeUp.close`."""
-        await self._tasks.cancel()
+        await super().close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
