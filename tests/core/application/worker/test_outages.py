@@ -1,11 +1,13 @@
 """Going on by itself after the database was away."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
 
 from enfila.core.application.queue.abstract_queue import AnyQueue
+from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.running.active_job import ActiveJob
 from enfila.core.domain.errors import AlreadyClosed, JobNotCompleted, RepositoryUnavailable
@@ -52,6 +54,26 @@ async def test_each_outage_is_reported(
             beats = repository.calls.count("heartbeat")
             await eventually(lambda beats=beats: repository.calls.count("heartbeat") > beats)  # type: ignore[misc]
     assert len(errors.events) == 2
+
+
+async def test_an_outage_is_two_lines_in_the_log(
+    queue: AnyQueue,
+    make_worker: MakeWorker,
+    repository: UnreliableRepository,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With maintenance and heartbeats, which meet it too."""
+    often = MaintenanceOptions(stalled_interval=0.05)
+    async with make_worker(_no_op, maintenance=often, heartbeat=0.1):
+        await eventually(lambda: repository.calls.count("heartbeat"))
+        repository.is_away = True
+        tried = len(repository.calls)
+        await eventually(lambda: len(repository.calls) >= tried + 50)
+        repository.is_away = False
+        await eventually(lambda: "answers again" in caplog.text)
+    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(told) == 2, [record.getMessage() for record in told]
+    assert not any(record.exc_info for record in told)
 
 
 async def test_a_worker_that_starts_in_an_outage_comes_up(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from enfila.core.application.ports.job_reader import Overdue
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
@@ -53,6 +54,10 @@ class UnreliableRepository(InMemoryJobRepository):
         self.claims.append(claim)
         await self.reach("claim")
         return await super().claim(claim)
+
+    async def overdue(self, queue: str, kind: Overdue, limit: int) -> list[Job]:
+        await self.reach("overdue")
+        return await super().overdue(queue, kind, limit)
 
     async def apply(self, transitions: Sequence[Transition]) -> list[datetime | None]:
         await self.reach("apply")

@@ -5,11 +5,20 @@ from __future__ import annotations
 import logging
 import traceback
 
+from enfila.core.application.runtime.outage_log import OUTAGES
+from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.job.failure import JobError
 
 
 def log_error(logger: logging.Logger, error: BaseException, during: str) -> None:
-    """Logs an error with its trace. Never raises, whatever the exception's own methods do."""
+    """Logs an error with its trace, an outage without: `OutageLog` tells of those.
+
+    Never raises, whatever the exception's own methods do.
+    """
+    if type(error) is RepositoryUnavailable:
+        if not OUTAGES.has_told(error):
+            logger.error("during %s: %s", during, error)
+        return
     described = JobError.of(error)
     if _can_be_formatted(error):
         logger.error("during %s: %s", during, described, exc_info=error)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from enfila.core.application.runtime.outage_log import OUTAGES
 from enfila.core.application.runtime.per_loop import call_on
 from enfila.core.application.runtime.tasks import OwnedTasks
 
@@ -48,6 +49,7 @@ class PeriodicLoop:
         self._tasks = OwnedTasks()
         self._woken = asyncio.Event()
         self._is_stopping = False
+        self._is_failing = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -72,6 +74,7 @@ class PeriodicLoop:
     async def stop(self) -> None:
         """Ends after the step under way, which is cancelled if it takes too long. Idempotent."""
         self._is_stopping = True
+        OUTAGES.gave_up(self)
         self.wake()
         try:
             async with asyncio.timeout(self._patience.total_seconds()):
@@ -87,10 +90,16 @@ class PeriodicLoop:
 
     async def _do_step(self) -> bool:
         try:
-            return await self._step()
+            has_more = await self._step()
         except Exception as error:  # noqa: BLE001 - one failed step must not end what comes after it
+            OUTAGES.failed(self, error, self._name)
+            self._is_failing = True
             self._report(error)
             return False
+        if self._is_failing:
+            self._is_failing = False
+            OUTAGES.succeeded(self)
+        return has_more
 
     async def _rest(self) -> None:
         wait = self._interval().total_seconds() * (1 - _JITTER * self._random())

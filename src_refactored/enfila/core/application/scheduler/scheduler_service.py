@@ -202,6 +202,7 @@ class SchedulerService(Emitter):
             await self._hearing.cancel()
             await asyncio.gather(*(loop.stop() for loop in self._loops))
         finally:
+            self._outages.close()
             self._own_events.closed()
             await self.wait_for_listeners()
             self._stop_hearing()

@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from enfila.core.application.runtime.outage_log import OUTAGES, OutageLog
 from enfila.core.application.runtime.waiting import is_set_within
 from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
 
@@ -27,8 +28,15 @@ class OutageWatch:
     meets it first; the first part that gets through wakes all the others.
     """
 
-    def __init__(self, report: ErrorReport, *, random: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        report: ErrorReport,
+        *,
+        random: Callable[[], float] = random.random,
+        log: OutageLog = OUTAGES,
+    ) -> None:
         self._report = report
+        self._log = log
         self._random = random
         self._failing: dict[str, Exception] = {}
         self._woken = asyncio.Event()
@@ -59,6 +67,7 @@ class OutageWatch:
             except errors as error:
                 self.failed(during, error)
                 if is_over():
+                    self._gave_up(during)
                     return None
                 await self._rest(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
@@ -73,13 +82,24 @@ class OutageWatch:
             and any(isinstance(other, RepositoryUnavailable) for other in self._failing.values())
         )
         self._failing[during] = error
+        self._log.failed((self, during), error, during)
         if not is_known:
             self._report(error, during)
 
     def succeeded(self, during: str) -> None:
         """Notes a success, which ends this part's share in an outage."""
         if self._failing and self._failing.pop(during, None) is not None:
+            self._log.succeeded((self, during))
             self._wake()
+
+    def close(self) -> None:
+        """Ends the watch: what has not got through by now is nobody's concern any more."""
+        for during in list(self._failing):
+            self._gave_up(during)
+
+    def _gave_up(self, during: str) -> None:
+        del self._failing[during]
+        self._log.gave_up((self, during))
 
     def hurry(self) -> None:
         """Ends the waits under way and keeps further ones short, for a worker that is closing."""

@@ -174,6 +174,7 @@ class WorkerComponents:
             await self._progress.close()
             await self._tasks.cancel()
             await self.runners.close()
+            self._outages.close()
 
     async def _write_the_rest(self) -> None:
         # A claim under way brings jobs that have to be given back.
