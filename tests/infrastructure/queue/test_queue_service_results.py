@@ -47,6 +47,51 @@ async def test_the_result_comes_from_a_worker_elsewhere(
     assert await waiting == [1, 2]
 
 
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+async def test_the_result_of_a_job_that_its_end_removes_reaches_those_who_wait(
+    queue: Queue,
+    repository: IJobRepository,
+    queue_name: str,
+    is_elsewhere: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected, expect_end = asyncio.Event(), repository.expect_end
+
+    async def note(job_id: JobId) -> bool:
+        answer = await expect_end(job_id)
+        expected.set()
+        return answer
+
+    monkeypatch.setattr(repository, "expect_end", note)
+    handle = await queue.add("a", options=JobOptions(remove_on_complete=True))
+    waiting = asyncio.create_task(handle.result(10))
+    await asyncio.wait_for(expected.wait(), 10)
+    async with QueueService[Any, Any](queue_name, repository) as elsewhere:
+        used = elsewhere if is_elsewhere else queue
+        await used.mark_job_as_completed(await Bench(used).fetch_one(), "done")
+        assert await waiting == "done"
+
+
+async def test_a_worker_here_hands_the_result_on_though_nothing_was_noted_yet(
+    queue: Queue, bench: Bench, repository: IJobRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is slower than the worker."""
+    gate = asyncio.Event()
+
+    async def never_in_time(_: JobId) -> bool:
+        await gate.wait()
+        return False
+
+    monkeypatch.setattr(repository, "expect_end", never_in_time)
+    handle = await queue.add("a", options=JobOptions(remove_on_complete=True))
+    waiting = asyncio.create_task(handle.result(10))
+    await asyncio.sleep(0)
+    await queue.mark_job_as_completed(await bench.fetch_one(), "done")
+    assert await queue.get_job(handle.id) is None
+    gate.set()
+    assert await waiting == "done"
+
+
 async def test_a_job_that_ended_another_way_says_why(queue: Queue, bench: Bench) -> None:
     failed = await queue.add("a")
     await bench.run(Failed(JobError("ValueError", "boom")))

@@ -93,6 +93,16 @@ class IJobRepository(IJobReader, ABC):
         in one call twice, under different tokens: a worker that was stopped for a while may hold an
         old run of a job beside a newer one. Records of runs are written with their transition. A
         job that became final unblocks the jobs that were blocked by it, in the same step.
+
+        One that `removes` deletes its job with all that belongs to it, unless others depend on the
+        job or its end is expected (`expect_end`).
+        """
+
+    @abstractmethod
+    async def expect_end(self, job_id: JobId) -> bool:
+        """Notes that somebody waits for the end of a job, so that the end does not remove it.
+
+        Whether the job is there and has not ended.
         """
 
     @abstractmethod

@@ -52,6 +52,8 @@ class Transition(NamedTuple):
             cancellation are cleared (a manual retry).
         retakes: the deduplication key under which the job goes back in line. The transition is
             stale if another job holds that (`KeyGrant.lets_return`).
+        removes: the job is deleted instead of moved, unless others depend on it or somebody waits
+            for its end; then its removal is left to retention.
         effects: what the transition causes besides, at most one of each kind. The record of the
             run that it ends is one, unless the job's row has it (a completed run).
     """
@@ -71,6 +73,7 @@ class Transition(NamedTuple):
     retention: Retention | None = None
     restarts: bool = False
     retakes: RetakenKey | None = None
+    removes: bool = False
     effects: tuple[Effect, ...] = ()
 
     @property

@@ -124,12 +124,26 @@ class InMemoryJobs(IJobRepository):
         key = transition.retakes
         if key is not None and not self._store.keys.retake(job.id, key, self._store.jobs, now):
             return None
+        if transition.removes and not self._is_expected(job.id):
+            self._store.forget([job])
+            return now
         self._store.jobs.put(job.after(transition, now))
         store_effects(self._store, job, transition, now)
         if transition.target.is_final:
             self._store.retentions[job.id] = transition.retention
             release(self._store, [job.id], now)
         return now
+
+    def _is_expected(self, job_id: JobId) -> bool:
+        """Whether somebody, or another job, waits for the end of this one."""
+        return job_id in self._store.expected or bool(self._store.jobs.dependents(job_id))
+
+    async def expect_end(self, job_id: JobId) -> bool:
+        job = self._store.jobs.get(job_id)
+        if job is None or job.state.is_final:
+            return False
+        self._store.expected.add(job_id)
+        return True
 
     async def amend(self, amendment: Amendment) -> datetime | None:
         job = self._store.standing(amendment.job_id, amendment.source, amendment.token)

@@ -11,6 +11,7 @@ from enfila.core.application.queue.publishing.publisher import Publisher, Writin
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.running.ending import ended
 from enfila.core.domain.job.running.lock import Extension, Lock
 from enfila.core.domain.job.running.outcome import Outcome, Released
 from enfila.core.domain.job.running.progress import ProgressUpdate
@@ -91,7 +92,7 @@ class OutcomeWriter:
 
     async def _settle(self, outcomes: Sequence[tuple[Job, Outcome]]) -> list[Job | None]:
         random = self._random
-        transitions = [job.settle(outcome, random()) for job, outcome in outcomes]
+        transitions = [ended(job, outcome, random()) for job, outcome in outcomes]
         with self._writing([job for job, _ in outcomes]) as writes:
             written = await self._repository.apply(transitions)
             return [

@@ -141,7 +141,7 @@ class JobHandle(Generic[R]):
             JobNotFound: it was removed.
             TimeoutError: it was not final in time; the job is not touched by that.
         """
-        self._job = await self._operations.wait(self.id, timeout)
+        self._job = await self._operations.wait(self._job, timeout)
         return self
 
     async def refresh(self) -> JobHandle[R]:
@@ -160,7 +160,7 @@ class JobHandle(Generic[R]):
             JobNotFound: it was removed.
             TimeoutError: it was not final in time; the job is not touched by that.
         """
-        self._job = await self._operations.wait(self.id, timeout)
+        self._job = await self._operations.wait(self._job, timeout)
         return cast("R", self._operations.read_result(self._job))
 
     async def attempt_history(self) -> list[Attempt]:

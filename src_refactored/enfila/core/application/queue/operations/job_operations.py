@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from enfila.core.application.ports.job_reader import LogLine
@@ -18,6 +19,7 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.running.attempt import Attempt
+from enfila.core.domain.job.running.ending import may_leave_nothing
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
 
@@ -59,11 +61,17 @@ class JobOperations:
         self._publisher.check_open()
         return await self._load(job_id)
 
-    async def wait(self, job_id: JobId, timeout: Duration | None) -> Job:
-        """The job once it is final."""
+    async def wait(self, job: Job, timeout: Duration | None) -> Job:
+        """The job once it is final. One that its end would remove is kept for those who wait."""
         self._publisher.check_open()
         limit = None if timeout is None else duration("timeout", timeout)
-        return await self._publisher.wait_until_final(job_id, limit)
+        announce = partial(self._expect_end, job.id) if may_leave_nothing(job) else None
+        return await self._publisher.wait_until_final(job.id, limit, announce)
+
+    async def _expect_end(self, job_id: JobId) -> bool:
+        return await self._tasks.run(
+            self._repository.expect_end(job_id), name="enfila expects the end of a job"
+        )
 
     def read_result(self, job: Job) -> object:
         """The result of a completed job in its result type."""

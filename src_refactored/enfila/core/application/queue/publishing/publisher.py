@@ -21,7 +21,7 @@ from enfila.core.application.queue.publishing.job_events import (
     events_of_move,
     events_of_progress,
 )
-from enfila.core.application.queue.publishing.result_waiter import ResultWaiter
+from enfila.core.application.queue.publishing.result_waiter import Announce, ResultWaiter
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.application.runtime.under_way import UnderWay
 from enfila.core.application.system_clock import SystemClock
@@ -185,9 +185,11 @@ class Publisher:
         self._to.hint(Hint.CONTROL)
         self._to.hint(Hint.SETTLED)
 
-    async def wait_until_final(self, job_id: JobId, timeout: timedelta | None) -> Job:
-        """A job once it is final, whichever process settles it. `JobNotFound`, `TimeoutError`."""
-        return await self._to.waiter.wait(job_id, timeout)
+    async def wait_until_final(
+        self, job_id: JobId, timeout: timedelta | None, announce: Announce | None = None
+    ) -> Job:
+        """A job once it is final, whichever process settles it; see `ResultWaiter.wait`."""
+        return await self._to.waiter.wait(job_id, timeout, announce)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -19,6 +20,7 @@ SHORTEST_WAIT: Final = timedelta(milliseconds=20)
 LONGEST_WAIT: Final = timedelta(milliseconds=500)
 _MOST_AT_ONCE: Final = 1_000
 
+Announce = Callable[[], Coroutine[Any, Any, object]]
 Read = Callable[[Collection[JobId]], Coroutine[Any, Any, dict[JobId, Job]]]
 
 
@@ -46,14 +48,22 @@ class ResultWaiter:
     ) -> None:
         self._loops = PerLoop(partial(LoopWaiter, read, listen=listen, ignore=ignore, name=name))
 
-    async def wait(self, job_id: JobId, timeout: timedelta | None) -> Job:
+    async def wait(
+        self, job_id: JobId, timeout: timedelta | None, announce: Announce | None = None
+    ) -> Job:
         """The job once it is final.
+
+        Args:
+            job_id: which job.
+            timeout: how long to wait; None for ever.
+            announce: says to the database that somebody waits; called when this process hears of
+                the end already.
 
         Raises:
             JobNotFound: there is no such job, or it was removed.
             TimeoutError: it was not final in time.
         """
-        return await self._loops.here().wait(job_id, timeout)
+        return await self._loops.here().wait(job_id, timeout, announce)
 
     def settled(self, job: Job) -> None:
         """Hands a job that became final to those who wait for it. May be called on any loop."""
@@ -101,13 +111,10 @@ class LoopWaiter:
         self._newcomer = asyncio.Event()
         self._hinted = asyncio.Event()
 
-    async def wait(self, job_id: JobId, timeout: timedelta | None) -> Job:
-        """The job once it is final.
-
-        Raises:
-            JobNotFound: there is no such job, or it was removed.
-            TimeoutError: it was not final in time.
-        """
+    async def wait(
+        self, job_id: JobId, timeout: timedelta | None, announce: Announce | None
+    ) -> Job:
+        """See `ResultWaiter.wait`."""
         future: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(job_id, set()).add(future)
         self._unread.add(job_id)
@@ -115,6 +122,9 @@ class LoopWaiter:
         limit = asyncio.timeout(None if timeout is None else timeout.total_seconds())
         try:
             async with limit:
+                if announce is not None:
+                    with suppress(RepositoryUnavailable):
+                        await announce()
                 return await future
         except TimeoutError:
             if not limit.expired() or timeout is None:

@@ -9,11 +9,13 @@ from typing import Final
 
 from enfila.core.application.queue.claims.job_source import AnySource
 from enfila.core.application.runtime.waiting import is_set_within
+from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.running.run import ClaimedRuns, Run, Stage
 from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.job.running.ending import ended
 from enfila.core.domain.job.running.outcome import Failed, Outcome
 
 _MOST_IN_ONE_STATEMENT: Final = 1_000
@@ -164,9 +166,12 @@ class Settlement:
         job = await self._outages.keep_trying(
             _DURING, lambda: self._outcomes.find(run.job.id), is_over=lambda: self.has_given_up
         )
-        if job is None or run.outcome is None:
+        if run.outcome is None:
             return None
-        return job if run.job.settle(run.outcome).is_reached_by(job) else None
+        transition = ended(run.job, run.outcome)
+        if job is None:
+            return run.job.after(transition, SystemClock().now()) if transition.removes else None
+        return job if transition.is_reached_by(job) else None
 
     def _written(self, group: Sequence[Run], answers: Sequence[Job | None]) -> None:
         was_full = self.is_full

@@ -27,6 +27,11 @@ class Retention:
     age: timedelta | None = None
     newest: int | None = None
 
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether a finished job is not kept at all."""
+        return self.age == ZERO or self.newest == 0
+
     @classmethod
     def forever(cls) -> Retention:
         """Maintenance never removes the job."""
@@ -34,7 +39,7 @@ class Retention:
 
     @classmethod
     def nothing(cls) -> Retention:
-        """The next maintenance removes the job."""
+        """The job is removed when it has finished; as a queue's rule, by the next maintenance."""
         return cls(age=ZERO)
 
     @classmethod

@@ -42,6 +42,7 @@ class Store:
 
     Attributes:
         numbers: one for each job that is added.
+        expected: the jobs for whose end somebody waits.
         retentions: the own rules of final jobs, as the transition to their end brought them.
         attempts: the runs that moves have ended, per job, in the order in which they ended.
         logs: the log lines per job, in the order in which they were written.
@@ -55,6 +56,7 @@ class Store:
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     jobs: JobTable = field(default_factory=JobTable)
     keys: DeduplicationKeys = field(default_factory=DeduplicationKeys)
+    expected: set[JobId] = field(default_factory=set)
     retentions: dict[JobId, Retention | None] = field(default_factory=dict)
     attempts: defaultdict[JobId, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     logs: defaultdict[JobId, list[LogLine]] = field(default_factory=lambda: defaultdict(list))
@@ -74,6 +76,7 @@ class Store:
         self.keys.note_removal(jobs)
         for job in jobs:
             self.jobs.delete(job.id)
+            self.expected.discard(job.id)
             self.retentions.pop(job.id, None)
             self.attempts.pop(job.id, None)
             self.logs.pop(job.id, None)

@@ -41,6 +41,16 @@ class Amending:
         )
         return changed.rowcount == 1
 
+    def expect_end(self, connection: sa.Connection, job_id: JobId) -> bool:
+        """Marks a job like one that others depend on; whether it has not ended."""
+        jobs = self._jobs
+        marked = connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.finished_at.is_(None))
+            .values(has_dependents=True)
+        )
+        return marked.rowcount == 1
+
     def request_cancellation(self, connection: sa.Connection, job_id: JobId, reason: str) -> bool:
         """Whether the job was active."""
         jobs = self._jobs

@@ -140,14 +140,25 @@ class SqlAlchemyJobs(IJobRepository):
         if not doubtful:
             return written
         try:
-            standing = await self.get(doubtful)
+            standing, now = await self._access.read(
+                lambda connection: (
+                    self._statements.reading.get(connection, doubtful),
+                    self._access.clock.read(connection),
+                )
+            )
         except RepositoryUnavailable as error:
             # Some of them may be written, and would be stale when all are tried again.
             raise RepositoryUnavailable(error.target, error.reason, uncertain=True) from error
         return [
-            instant or transition.reached_at(standing.get(transition.job_id))
+            instant or _reached_at(transition, standing.get(transition.job_id), now)
             for transition, instant in zip(transitions, written, strict=True)
         ]
+
+    async def expect_end(self, job_id: JobId) -> bool:
+        """See `IJobRepository.expect_end`."""
+        return await self._access.write(
+            lambda connection: self._statements.amending.expect_end(connection, job_id)
+        )
 
     async def extend(self, locks: Sequence[Lock], duration: timedelta) -> list[Extension]:
         """See `IJobRepository.extend`."""
@@ -215,3 +226,8 @@ class SqlAlchemyJobs(IJobRepository):
 
 def _key(transition: Transition) -> _Key:
     return transition.job_id, transition.token, transition.target
+
+
+def _reached_at(transition: Transition, job: Job | None, now: datetime) -> datetime | None:
+    """When an uncertain transition was applied; one that removed its job leaves no instant."""
+    return now if job is None and transition.removes else transition.reached_at(job)

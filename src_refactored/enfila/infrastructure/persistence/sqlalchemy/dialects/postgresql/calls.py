@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from operator import itemgetter
 from typing import Any, ClassVar
 
@@ -118,12 +118,20 @@ class PostgresJobCalls:
         else:
             statement, parameters = self._apply_uniform, moves.uniform_records(transitions)
 
-        def read(rows: Sequence[Row]) -> list[datetime | None]:
-            # By job and token: an old run may stand beside a newer one.
-            written = {(row[0], row[1]): row[2] for row in rows}
-            return [written.get((each.job_id, each.token)) for each in transitions]
+        return StatementCall(
+            statement, parameters | self._clock.parameters(), partial(_written, transitions)
+        )
 
-        return StatementCall(statement, parameters | self._clock.parameters(), read)
+    def remove_ended(
+        self, transitions: Sequence[Transition]
+    ) -> StatementCall[list[datetime | None]]:
+        """Deletes jobs that their end removes; as stale are answered those that others wait for."""
+        records = [
+            {"id": move.job_id, "token": move.token, "state": move.source} for move in transitions
+        ]
+        records.sort(key=itemgetter("id"))
+        parameters = {"rows": rows_parameter(records), **self._clock.parameters()}
+        return StatementCall(self._remove_ended, parameters, partial(_written, transitions))
 
     def extend(self, locks: Sequence[Lock], duration: timedelta) -> StatementCall[list[Extension]]:
         """See `IJobRepository.extend`."""
@@ -181,8 +189,19 @@ class PostgresJobCalls:
         return PreparedStatement(self._statements.apply_uniform())
 
     @cached_property
+    def _remove_ended(self) -> PreparedStatement:
+        return PreparedStatement(self._statements.remove_ended())
+
+    @cached_property
     def _extend(self) -> PreparedStatement:
         return PreparedStatement(self._statements.extend_locks())
+
+
+def _written(transitions: Sequence[Transition], rows: Sequence[Row]) -> list[datetime | None]:
+    """When each was applied; None where it was stale."""
+    # By job and token: an old run may stand beside a newer one.
+    written = {(row[0], row[1]): row[2] for row in rows}
+    return [written.get((each.job_id, each.token)) for each in transitions]
 
 
 def _places(rows: Sequence[Row]) -> _Places:

@@ -232,6 +232,23 @@ class Statements:
         answer = sa.select(removed.c.id, removed.c.has_dependents)
         return answer.add_cte(*self._effects.of_set(changed))
 
+    def remove_ended(self) -> sa.Select[Any]:
+        """Deletes jobs by records with the right state and token, unless somebody waits for them.
+
+        The id (as text), token and instant of those that are gone.
+        """
+        jobs = self._jobs
+        ended = record_set("ended", {"id": JobIdColumn, "token": sa.BigInteger, "state": sa.Text})
+        removed = (
+            sa.delete(jobs)
+            .where(*self._is_held(ended), sa.not_(jobs.c.has_dependents))
+            .returning(jobs.c.id, jobs.c.lock_token, jobs.c.queue, jobs.c.state)
+            .cte("removed")
+        )
+        changed = ChangedSet(removed, removed.c.queue, source=removed.c.state)
+        answer = sa.select(_text(removed.c.id), removed.c.lock_token, self._clock.expression)
+        return answer.add_cte(*self._effects.of_set(changed))
+
 
 def _notified() -> sa.ColumnElement[Any]:
     """Sends a notification, once for the statement, unless its channel is null."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -78,8 +78,25 @@ class PostgresJobWrites(JobWrites):
     ) -> list[datetime | None]:
         """See `JobWrites.apply`.
 
-        A job that others depend on is left alone by the first statement, as if it were stale.
+        Jobs that their end removes go in a statement of their own. A job that others depend on is
+        left alone by the first statements, as if it were stale.
         """
+        leaving = [index for index, move in enumerate(transitions) if move.removes]
+        if not leaving:
+            return await self._move(access, transitions)
+        removals = [transitions[index] for index in leaving]
+        removed = await access.execute(self._calls.remove_ended(removals))
+        written: list[datetime | None] = [None] * len(transitions)
+        for index, answer in zip(leaving, removed, strict=True):
+            written[index] = answer
+        rest = [index for index, answer in enumerate(written) if answer is None]
+        if rest:
+            await self._fill_in(written, rest, self._move(access, [transitions[i] for i in rest]))
+        return written
+
+    async def _move(
+        self, access: Access, transitions: Sequence[Transition]
+    ) -> list[datetime | None]:
         written = await access.execute(self._calls.apply(transitions))
         left = [
             index
@@ -87,24 +104,25 @@ class PostgresJobWrites(JobWrites):
             if (written[index] is None and transition.target.is_final)
         ]
         if left:
-            await self._end(access, transitions, left, written)
+            # Those of the jobs that others depend on are ended, and these released.
+            ends = [transitions[index] for index in left]
+            ending = access.write(lambda connection: self.apply_on(connection, ends))
+            await self._fill_in(written, left, ending)
         return written
 
-    async def _end(
+    async def _fill_in(
         self,
-        access: Access,
-        transitions: Sequence[Transition],
-        left: Sequence[int],
         written: list[datetime | None],
+        places: Sequence[int],
+        writing: Awaitable[list[datetime | None]],
     ) -> None:
-        """Ends those of the jobs that others depend on, and releases these."""
-        ends = [transitions[index] for index in left]
+        """Puts the answers of a further statement in their places."""
         try:
-            answers = await access.write(lambda connection: self.apply_on(connection, ends))
+            answers = await writing
         except RepositoryUnavailable as error:
             # The others are written, and would be stale when all are tried again.
             raise RepositoryUnavailable(error.target, error.reason, uncertain=True) from error
-        for index, answer in zip(left, answers, strict=True):
+        for index, answer in zip(places, answers, strict=True):
             written[index] = answer
 
     def apply_on(

@@ -148,10 +148,20 @@ class SqliteJobWrites(JobWrites):
             and (job.state, job.token) == (transition.source, transition.token)
         ]
         if fresh:
-            self._move_all(connection, fresh, now)
+            leaving = [
+                move.job_id
+                for move in fresh
+                if move.removes and not standing[move.job_id].has_dependents
+            ]
+            self._remove_all(connection, leaving)
+            gone = set(leaving)
+            self._move_all(connection, [move for move in fresh if move.job_id not in gone], now)
             changed = [
                 ChangedRow(
-                    move.job_id, standing[move.job_id].queue, move.source.value, move.target.value
+                    move.job_id,
+                    standing[move.job_id].queue,
+                    move.source.value,
+                    None if move.job_id in gone else move.target.value,
                 )
                 for move in fresh
             ]
@@ -172,6 +182,8 @@ class SqliteJobWrites(JobWrites):
     def _move_all(
         self, connection: sa.Connection, moves: Sequence[Transition], now: datetime
     ) -> None:
+        if not moves:
+            return
         if are_uniform_moves(moves):
             self._move.execute_uniform(connection, *values.uniform_values(moves, now))
         else:
@@ -237,11 +249,17 @@ class SqliteJobWrites(JobWrites):
         found = [JobId(str(row[0])) for row in connection.execute(jobs, parameters)]
         if not found:
             return []
-        gone = connection.execute(self._remove, {"ids": id_list(found)}).all()
+        gone = self._remove_all(connection, found)
         changed = [ChangedRow(row[0], row[1], row[2], None) for row in gone]
         self._effects.of_rows(connection, changed, self._clock.read(connection))
         self._release(connection, [row[0] for row in gone if row[3]])
         return found
+
+    def _remove_all(self, connection: sa.Connection, job_ids: Sequence[JobId]) -> Sequence[Any]:
+        """Deletes jobs; of each its id, queue and state, and whether others depend on it."""
+        if not job_ids:
+            return []
+        return connection.execute(self._remove, {"ids": id_list(job_ids)}).all()
 
     # ── looking, under the lock ──────────────────────────────────────────────────────────────
 
