@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, ClassVar
 
 from enfila.core.application.ports.wake_up import Notice
@@ -25,6 +25,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement im
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql import moves, new_jobs
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.record_set import (
     rows_parameter,
+    uniform_parameters,
 )
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.statements import Statements
 from enfila.infrastructure.persistence.sqlalchemy.effects.effects import (
@@ -126,11 +127,13 @@ class PostgresJobCalls:
         self, transitions: Sequence[Transition]
     ) -> StatementCall[list[datetime | None]]:
         """Deletes jobs that their end removes; as stale are answered those that others wait for."""
-        records = [
-            {"id": move.job_id, "token": move.token, "state": move.source} for move in transitions
-        ]
-        records.sort(key=itemgetter("id"))
-        parameters = {"rows": rows_parameter(records), **self._clock.parameters()}
+        in_order = sorted(transitions, key=attrgetter("job_id"))
+        values = {
+            "id": [move.job_id for move in in_order],
+            "token": [move.token for move in in_order],
+            "state": JobState.ACTIVE.value,
+        }
+        parameters = uniform_parameters(values) | self._clock.parameters()
         return StatementCall(self._remove_ended, parameters, partial(_written, transitions))
 
     def extend(self, locks: Sequence[Lock], duration: timedelta) -> StatementCall[list[Extension]]:

@@ -238,7 +238,8 @@ class Statements:
         The id (as text), token and instant of those that are gone.
         """
         jobs = self._jobs
-        ended = record_set("ended", {"id": JobIdColumn, "token": sa.BigInteger, "state": sa.Text})
+        columns = {"id": JobIdColumn, "token": sa.BigInteger, "state": sa.Text}
+        ended = uniform_set("ended", columns, apart=("id", "token"))
         removed = (
             sa.delete(jobs)
             .where(*self._is_held(ended), sa.not_(jobs.c.has_dependents))
