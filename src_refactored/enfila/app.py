@@ -16,6 +16,7 @@ from enfila.core.application.ports.interceptor import Interceptor
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.application.scheduler.managing.schedules import Schedules
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.scheduler.scheduler_service import SchedulerService
@@ -34,7 +35,7 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 
-class Enfila:
+class Enfila(ForkAware):
     """Queues and workers on one database.
 
     Nothing is connected before `async with` (or `open`), where the tables are brought up to date.
@@ -136,6 +137,10 @@ class Enfila:
     def container(self) -> Container:
         """What this app is wired with."""
         return self._container
+
+    def start_over(self) -> None:
+        """See `ForkAware`. The loop that it was opened on is the parent's."""
+        self._loop = None
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 

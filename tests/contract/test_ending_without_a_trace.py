@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from enfila.core.application.queue.claims.outcome_writer import ended
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
-from enfila.core.domain.job.running.ending import ended
 from enfila.core.domain.job.running.outcome import (
     Cancelled,
     Failed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import threading
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from pyee.asyncio import AsyncIOEventEmitter
 
 from enfila.core.application.runtime.error_log import log_error
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.application.runtime.tasks import until_done
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.events import Event
@@ -26,7 +28,7 @@ ErrorReporter = Callable[[BaseException, str], None]
 """Told an error that hurt nobody, and during what it came up. Must not raise."""
 
 
-class Emitter(AsyncIOEventEmitter):
+class Emitter(AsyncIOEventEmitter, ForkAware):
     """A pyee emitter for typed events; a listener that fails or hangs does not disturb the emitter.
 
     Listeners are plain or async functions and get one event object. `on`, `once` and
@@ -39,6 +41,11 @@ class Emitter(AsyncIOEventEmitter):
         super().__init__()
         self._names = names
         self._error_reporters: list[ErrorReporter] = []
+
+    def start_over(self) -> None:
+        """See `ForkAware`. Listeners stay; the tasks of async ones are the parent's."""
+        self._waiting.clear()
+        self._lock = threading.Lock()
 
     @property
     def has_job_listeners(self) -> bool:

@@ -6,10 +6,11 @@ import asyncio
 import threading
 
 from enfila.core.application.ports.wake_up import Hint, Notice, WakeUp
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.application.runtime.per_loop import call_on
 
 
-class InProcessWakeUp(WakeUp):
+class InProcessWakeUp(WakeUp, ForkAware):
     """Carries hints between the tasks of one process; it knows of no other process.
 
     The default of a queue, and the near half of every wake-up that crosses processes: such a one
@@ -20,6 +21,10 @@ class InProcessWakeUp(WakeUp):
     def __init__(self) -> None:
         self._listeners: dict[tuple[str, Hint], dict[asyncio.Event, asyncio.AbstractEventLoop]] = {}
         self._lock = threading.Lock()
+
+    def start_over(self) -> None:
+        """See `ForkAware`. Nobody listens here yet."""
+        self._listeners, self._lock = {}, threading.Lock()
 
     def hint(self, queue: str, hint: Hint, notice: Notice | None = None) -> None:
         del notice

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.domain.job.identity import UUID7_RANDOM_BITS, JobId, uuid7
 
 _LARGEST_STEP_BITS: Final = 32
 
 
-class JobIds:
+class JobIds(ForkAware):
     """Makes UUIDv7 identifiers for jobs that strictly rise within a process.
 
     RFC 9562, section 6.2, method 2: within one millisecond, or when the clock steps back, the
@@ -23,6 +24,10 @@ class JobIds:
     def __init__(self, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self._entropy = entropy
         self._last = 0
+        self._lock = threading.Lock()
+
+    def start_over(self) -> None:
+        """See `ForkAware`. The random bits tell this process's ids from the parent's."""
         self._lock = threading.Lock()
 
     def next(self, now: datetime) -> JobId:

@@ -7,14 +7,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from enfila.core.application.runtime.forks import ForkAware
 
-class _Rest:
+
+class _Rest(ForkAware):
     """How many threads want the collector to rest, and whether it is theirs to wake."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
         self._was_on = False
+
+    def start_over(self) -> None:
+        """See `ForkAware`."""
+        self._lock = threading.Lock()
+        if self._inside:
+            self._inside = 0
+            if self._was_on:
+                gc.enable()
 
     def begin(self) -> None:
         with self._lock:

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Final
 from weakref import WeakSet
 
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.domain.errors import RepositoryUnavailable
 
 logger = logging.getLogger("enfila")
@@ -27,7 +28,7 @@ class _Outage:
     parts: set[Hashable] = field(default_factory=set)
 
 
-class OutageLog:
+class OutageLog(ForkAware):
     """Logs the outages of databases, each once, however many parts of a process meet it.
 
     An outage is over when every part that has met it got through again.
@@ -41,6 +42,10 @@ class OutageLog:
         self._outages: dict[str, _Outage] = {}
         self._told: WeakSet[RepositoryUnavailable] = WeakSet()
         self._lock = threading.Lock()
+
+    def start_over(self) -> None:
+        """See `ForkAware`."""
+        self._outages, self._lock = {}, threading.Lock()
 
     def failed(self, part: Hashable, error: Exception, during: str) -> None:
         """Notes that a part of this process was refused by a database; ignores other errors.

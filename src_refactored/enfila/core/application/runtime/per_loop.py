@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from enfila.core.application.runtime.forks import ForkAware
+
 T = TypeVar("T")
 
 
-class PerLoop(Generic[T]):
+class PerLoop(ForkAware, Generic[T]):
     """Gives each event loop an object of its own, made when it is first asked for there.
 
     Futures and tasks belong to one loop: only code on that loop may touch them. What belongs to a
@@ -25,6 +27,10 @@ class PerLoop(Generic[T]):
         self._of: dict[asyncio.AbstractEventLoop, T] = {}
         self._all: tuple[tuple[asyncio.AbstractEventLoop, T], ...] = ()
         self._lock = threading.Lock()
+
+    def start_over(self) -> None:
+        """See `ForkAware`."""
+        self._of, self._all, self._lock = {}, (), threading.Lock()
 
     def here(self) -> T:
         """The object of the running loop."""

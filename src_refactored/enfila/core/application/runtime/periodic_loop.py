@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.application.runtime.outage_log import OUTAGES
 from enfila.core.application.runtime.per_loop import call_on
 from enfila.core.application.runtime.tasks import OwnedTasks
@@ -15,7 +16,7 @@ _JITTER = 0.1
 """The share of an interval that is left to chance, so that many processes don't march in step."""
 
 
-class PeriodicLoop:
+class PeriodicLoop(ForkAware):
     """Service: runs a step at once, then after each interval, until it is stopped.
 
     A step that answers True has more to do and is called again without a wait. A step that raises
@@ -51,6 +52,11 @@ class PeriodicLoop:
         self._is_stopping = False
         self._is_failing = False
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start_over(self) -> None:
+        """See `ForkAware`. It runs no more until it is started."""
+        self._loop = None
+        self._is_failing = False
 
     @property
     def is_running(self) -> bool:

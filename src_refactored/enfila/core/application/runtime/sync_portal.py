@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from enfila.core.application.runtime.forks import ForkAware
+from enfila.core.application.runtime.tasks import end_all_here
 from enfila.core.domain.errors import InvalidRequest
 
 T = TypeVar("T")
 
+_START_A_LOOP: Final = (
+    "start one with `asyncio.run(…)`, or write `add_sync`; a loop that ran when this process was "
+    "forked is the parent's"
+)
 
-class SyncPortal:
+
+class SyncPortal(ForkAware):
     """Service: runs coroutines for threads that have no event loop.
 
     They run on the home loop, the one that the queue is used on elsewhere in the process, so that
@@ -26,6 +33,11 @@ class SyncPortal:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
+    def start_over(self) -> None:
+        """See `ForkAware`."""
+        self._home = self._private = self._thread = None
+        self._lock = threading.Lock()
+
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes `loop` the home loop."""
         if loop is not self._private:
@@ -33,7 +45,9 @@ class SyncPortal:
 
     def settle_here(self) -> None:
         """Makes the running loop the home loop, unless another one that runs has been it before."""
-        loop = asyncio.get_running_loop()
+        loop = asyncio._get_running_loop()  # noqa: SLF001 - as in `call`
+        if loop is None:
+            raise InvalidRequest("caller", "code without a running event loop", _START_A_LOOP)
         if loop is not self._home and (self._home is None or not self._home.is_running()):
             self.attach(loop)
 
@@ -101,8 +115,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
         # Threads wait for what still runs; it ends before the loop does.
-        while left := asyncio.all_tasks(loop):
-            loop.run_until_complete(asyncio.wait(left))
+        loop.run_until_complete(end_all_here())
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context
 from typing import Any, Final, TypeVar
 
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.application.runtime.per_loop import call_on
 
 T = TypeVar("T")
@@ -16,9 +17,11 @@ _SECONDS_BETWEEN_LOOKS: Final = 0.01
 
 _run_to_the_end: Final[weakref.WeakSet[asyncio.Task[Any]]] = weakref.WeakSet()
 """Tasks that nobody cancels."""
+_in_background: Final[weakref.WeakSet[asyncio.Task[Any]]] = weakref.WeakSet()
+"""Tasks that go on for as long as their loop does."""
 
 
-class OwnedTasks:
+class OwnedTasks(ForkAware):
     """The asyncio tasks of one service: none is garbage-collected, and all are ended with it.
 
     Unlike an `asyncio.TaskGroup` one task's error does not end the others: it stays with whoever
@@ -29,11 +32,17 @@ class OwnedTasks:
 
     Args:
         to_the_end: nobody but the owner has its tasks, and it never cancels them.
+        in_background: a loop that ends need not wait for them.
     """
 
-    def __init__(self, *, to_the_end: bool = False) -> None:
+    def __init__(self, *, to_the_end: bool = False, in_background: bool = False) -> None:
+        self._in_background = in_background
         self._tasks: set[asyncio.Task[Any]] = set()
         self._to_the_end = to_the_end
+
+    def start_over(self) -> None:
+        """See `ForkAware`."""
+        self._tasks = set()
 
     def spawn(
         self, coroutine: Coroutine[Any, Any, T], *, name: str, context: Context | None = None
@@ -47,6 +56,8 @@ class OwnedTasks:
         task.add_done_callback(self._tasks.discard)
         if self._to_the_end:
             _run_to_the_end.add(task)
+        if self._in_background:
+            _in_background.add(task)
         return task
 
     async def run(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> T:
@@ -97,6 +108,19 @@ async def until_done(tasks: Iterable[asyncio.Future[Any]], timeout: float | None
         else:
             # Another loop may be stopped at any moment, and then nothing would tell of it.
             await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+async def end_all_here() -> None:
+    """Waits for all other tasks of the running loop, which is about to end.
+
+    Those that go on for as long as it does are cancelled then.
+    """
+    me = asyncio.current_task()
+    while left := asyncio.all_tasks() - {me}:
+        if not left - _in_background:
+            for task in left:
+                _ = task.cancel()
+        await asyncio.wait(left - _in_background or left)
 
 
 async def run_on(

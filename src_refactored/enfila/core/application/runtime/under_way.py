@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.application.runtime.per_loop import call_on
 
 
-class UnderWay:
+class UnderWay(ForkAware):
     """Counts what has begun and not ended, on any event loop or in any thread."""
 
     def __init__(self) -> None:
         self._count = 0
         self._lock = threading.Lock()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    def start_over(self) -> None:
+        """See `ForkAware`."""
+        self._count, self._lock, self._waiting = 0, threading.Lock(), []
 
     def begin(self) -> None:
         """Something begins."""

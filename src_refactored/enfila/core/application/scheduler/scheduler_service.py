@@ -126,6 +126,15 @@ class SchedulerService(Emitter):
         """Whether it was started and not closed."""
         return self._mode is _Mode.RUNNING
 
+    def start_over(self) -> None:
+        """See `ForkAware`. It is the parent's: here it is closed."""
+        super().start_over()
+        if self._mode is not _Mode.NEW:
+            self._mode = _Mode.CLOSED
+            self._loop = None
+            self._closed = asyncio.Event()
+            self._closed.set()
+
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 
     async def start(self) -> None:

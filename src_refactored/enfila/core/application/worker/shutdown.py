@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Final
 
+from enfila.core.application.runtime.forks import ForkAware
+
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-class SignalWatch:
+class SignalWatch(ForkAware):
     """Tells the workers of this process of SIGTERM and Ctrl-C.
 
     A process has one handler per signal, so all its workers share this one. It stands while there
@@ -27,6 +29,12 @@ class SignalWatch:
         self.times_heard = 0
         self._listeners: dict[Callable[[], None], asyncio.AbstractEventLoop] = {}
         self._before: dict[signal.Signals, Any] = {}
+
+    def start_over(self) -> None:
+        """See `ForkAware`. The parent's workers are not here; signals do what they did before."""
+        if self._listeners:
+            self._listeners = {}
+            self._restore()
 
     @contextlib.contextmanager
     def listening(self, listener: Callable[[], None]) -> Iterator[None]:
@@ -51,8 +59,10 @@ class SignalWatch:
 
     def _remove(self, listener: Callable[[], None]) -> None:
         del self._listeners[listener]
-        if self._listeners:
-            return
+        if not self._listeners:
+            self._restore()
+
+    def _restore(self) -> None:
         for each, before in self._before.items():
             # One that was not set from Python is unknown to it.
             signal.signal(each, signal.SIG_DFL if before is None else before)

@@ -204,6 +204,8 @@ class WorkerService(Emitter, Generic[P, R]):
             self._enter(_Mode.CLOSED)
             self._closed.set()
             return
+        if self._mode is _Mode.CLOSED:
+            return
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
             await self._close_from_elsewhere(length, self._loop)
             return
@@ -224,6 +226,14 @@ class WorkerService(Emitter, Generic[P, R]):
     ) -> None:
         is_cancelled = isinstance(error, asyncio.CancelledError)
         await self.close(grace=ZERO if is_cancelled else None)
+
+    def start_over(self) -> None:
+        """See `ForkAware`. It is the parent's: here it is closed."""
+        super().start_over()
+        if self._mode is not _Mode.NEW:
+            self._mode = _Mode.CLOSED
+            self._closed = asyncio.Event()
+            self._closed.set()
 
     # ── on other event loops than its own ─────────────────────────────────────────────────────
 

@@ -112,6 +112,24 @@ class JobSnapshot:
             case _:
                 return None
 
+    @property
+    def may_leave_nothing(self) -> bool:
+        """Whether the end of a run may remove the job, so that nobody can read its result later."""
+        return any(map(self.leaves_nothing_in, (JobState.COMPLETED, JobState.FAILED)))
+
+    def leaves_nothing_in(self, state: JobState) -> bool:
+        """Whether a run that ends the job in this state removes it: its own rule keeps nothing.
+
+        Not if others look for it later: its schedule, its batch, or additions under a deduplication
+        key that is held for a time. Those jobs are left to maintenance.
+        """
+        rule = self.retention_in(state)
+        if rule is None or not rule.keeps_nothing:
+            return False
+        key = self.options.deduplication
+        is_key_held = key is not None and key.ttl is not None
+        return not is_key_held and self.schedule_id is None and self.batch_id is None
+
     def record_of_run(self, outcome: AttemptOutcome, error: JobError | None = None) -> Attempt:
         """The current or last run as a record that ended like this."""
         return Attempt(

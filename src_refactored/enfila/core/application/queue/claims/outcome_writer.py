@@ -11,10 +11,10 @@ from enfila.core.application.queue.publishing.publisher import Publisher, Writin
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.running.ending import ended
 from enfila.core.domain.job.running.lock import Extension, Lock
 from enfila.core.domain.job.running.outcome import Outcome, Released
 from enfila.core.domain.job.running.progress import ProgressUpdate
+from enfila.core.domain.job.transition import Transition
 from enfila.core.domain.worker import WorkerInfo
 
 
@@ -130,6 +130,14 @@ class OutcomeWriter:
     def _check_open(self) -> None:
         for publisher in self.publishers.values():
             publisher.check_open()
+
+
+def ended(job: Job, outcome: Outcome, random: float = 0.0) -> Transition:
+    """What becomes of a job when a run ends; one that nobody wants to keep is removed by it."""
+    transition = job.settle(outcome, random)
+    if job.leaves_nothing_in(transition.target):
+        return transition._replace(removes=True)
+    return transition
 
 
 def _ids_of(queue: str, jobs: Sequence[Job]) -> Iterator[JobId]:

@@ -19,7 +19,6 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.running.attempt import Attempt
-from enfila.core.domain.job.running.ending import may_leave_nothing
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
 
@@ -65,7 +64,7 @@ class JobOperations:
         """The job once it is final. One that its end would remove is kept for those who wait."""
         self._publisher.check_open()
         limit = None if timeout is None else duration("timeout", timeout)
-        announce = partial(self._expect_end, job.id) if may_leave_nothing(job) else None
+        announce = partial(self._expect_end, job.id) if job.may_leave_nothing else None
         return await self._publisher.wait_until_final(job.id, limit, announce)
 
     async def _expect_end(self, job_id: JobId) -> bool:

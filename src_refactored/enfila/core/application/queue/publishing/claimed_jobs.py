@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.domain.job.identity import JobId, LockToken
 from enfila.core.domain.job.job import Job
 
 
-class ClaimedJobs:
+class ClaimedJobs(ForkAware):
     """The jobs that workers on this queue object have claimed and not settled."""
 
     def __init__(self) -> None:
         self._tokens: dict[JobId, LockToken] = {}
+
+    def start_over(self) -> None:
+        """See `ForkAware`. The parent has them."""
+        self._tokens = {}
 
     def take(self, jobs: Iterable[Job]) -> None:
         """Notes claimed jobs."""

@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import Self
 
 from enfila.core.application.emitter import Emitter
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.domain.events import JobEvent
 from enfila.core.domain.job.identity import JobId
 
 
-class EventOrder:
+class EventOrder(ForkAware):
     """Tells events after their commit, and keeps those of one job in order.
 
     Commits are not heard of in the order in which they took place: a worker may hold a job before
@@ -31,6 +32,11 @@ class EventOrder:
         self._door = threading.Lock()
         self._untold: deque[JobEvent] = deque()
         self._telling = threading.Lock()
+
+    def start_over(self) -> None:
+        """See `ForkAware`."""
+        self._lines, self._untold = {}, deque()
+        self._door, self._telling = threading.Lock(), threading.Lock()
 
     def take_turn(self, job_ids: Iterable[JobId]) -> Turn:
         """The next turn of these jobs; to be entered before the write begins."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from enfila.core.application.queue.claims.job_source import AnySource
+from enfila.core.application.queue.claims.outcome_writer import ended
 from enfila.core.application.runtime.waiting import is_set_within
 from enfila.core.application.system_clock import SystemClock
 from enfila.core.application.worker.outage import OutageWatch
@@ -15,7 +16,6 @@ from enfila.core.application.worker.running.run import ClaimedRuns, Run, Stage
 from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.running.ending import ended
 from enfila.core.domain.job.running.outcome import Failed, Outcome
 
 _MOST_IN_ONE_STATEMENT: Final = 1_000

@@ -11,6 +11,7 @@ from itertools import count
 
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_reader import LogLine
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.domain.job.identity import JobId, LockToken, WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.policies.retention import Retention
@@ -36,8 +37,8 @@ class KeptRun:
     closed_at: datetime | None
 
 
-@dataclass(slots=True)
-class Store:
+@dataclass(eq=False)
+class Store(ForkAware):
     """The dicts that the repositories of one in-memory storage share.
 
     Attributes:
@@ -65,6 +66,10 @@ class Store:
     job_types: dict[str, JobTypeInfo] = field(default_factory=dict)
     schedules: dict[str, Schedule] = field(default_factory=dict)
     schedule_runs: dict[RunId, KeptRun] = field(default_factory=dict)
+
+    def start_over(self) -> None:
+        """See `ForkAware`. From here on parent and child have jobs of their own."""
+        self.lock = threading.RLock()
 
     def standing(self, job_id: JobId, state: JobState, token: LockToken) -> Job | None:
         """The job, if it is still in this state under this token."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from enfila.core.application.runtime.forks import ForkAware
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import StatementCall
@@ -12,7 +13,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement im
 T = TypeVar("T")
 
 
-class Access:
+class Access(ForkAware):
     """Runs statements for the repositories of a storage, which is opened at first use.
 
     Args:
@@ -30,6 +31,10 @@ class Access:
         self.is_open = False
         self._database = database
         self._open_storage = open_storage
+
+    def start_over(self) -> None:
+        """See `ForkAware`. A database in memory has no tables in the child."""
+        self.is_open = False
 
     async def write(self, work: Work[T]) -> T:
         """As `Database.write`."""

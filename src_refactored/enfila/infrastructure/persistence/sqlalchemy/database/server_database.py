@@ -15,6 +15,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from enfila.core.application.runtime.forks import ForkAware, leave_to_parent
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database, Work
@@ -35,7 +36,7 @@ _BUSY_SECONDS: Final = 0.005
 _MOST_KEPT: Final = 2
 
 
-class ServerDatabase(Database):
+class ServerDatabase(Database, ForkAware):
     """A `Database` on a server, over an async driver, with a pool of connections.
 
     All work runs in tasks of its own: a task that is cancelled while the driver is in the middle of
@@ -59,6 +60,12 @@ class ServerDatabase(Database):
         self._is_closed = False
         # Whatever is wrong with the URL shall be said now, not at first use.
         self._first_engine: sa.Engine | None = self._make_engine()
+
+    def start_over(self) -> None:
+        """See `ForkAware`. The connections are the parent's."""
+        leave_to_parent((self._pools, self._first_engine))
+        self._pools, self._lock = {}, threading.Lock()
+        self._first_engine = None
 
     async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""

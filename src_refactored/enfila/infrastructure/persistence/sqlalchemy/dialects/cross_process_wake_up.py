@@ -25,10 +25,17 @@ class CrossProcessWakeUp(InProcessWakeUp):
 
     def __init__(self) -> None:
         super().__init__()
-        self._tasks = OwnedTasks()
+        self._tasks = OwnedTasks(in_background=True)
         self._home: asyncio.AbstractEventLoop | None = None
         self._moving = threading.Lock()
         self._is_open = False
+
+    def start_over(self) -> None:
+        """See `ForkAware`. It begins on a loop of the child's when somebody listens there."""
+        super().start_over()
+        self._home = None
+        self._tasks = OwnedTasks(in_background=True)
+        self._moving = threading.Lock()
 
     @abstractmethod
     def _start(self) -> None:
@@ -72,7 +79,7 @@ class CrossProcessWakeUp(InProcessWakeUp):
             if self._home is not home:
                 return  # another thread was faster
             self._home = here
-        old, self._tasks = self._tasks, OwnedTasks()
+        old, self._tasks = self._tasks, OwnedTasks(in_background=True)
         old.ask_to_end()
         self._start()
 

@@ -16,6 +16,7 @@ from typing import Final
 from sqlalchemy.engine import URL
 
 from enfila.core.application.ports.wake_up import Hint, Notice
+from enfila.core.application.runtime.forks import leave_to_parent
 from enfila.core.application.runtime.per_loop import call_on
 from enfila.core.application.runtime.waiting import is_set_within
 from enfila.infrastructure.persistence.sqlalchemy.dialects.cross_process_wake_up import (
@@ -66,6 +67,15 @@ class PostgresWakeUp(CrossProcessWakeUp):
         self._sent_at = float("-inf")
         self._something_to_send = asyncio.Event()
         self._all_sent = asyncio.Event()
+        self._connected = asyncio.Event()
+
+    def start_over(self) -> None:
+        """See `ForkAware`. What is unsent is sent by the parent."""
+        super().start_over()
+        leave_to_parent(self._line)
+        self._line = None
+        self._unsent = {}
+        self._me = uuid.uuid4().hex[:12]
         self._connected = asyncio.Event()
 
     def _start(self) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool, QueuePool
 
+from enfila.core.application.runtime.forks import ForkAware, ForkGate, leave_to_parent
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import shown
@@ -35,7 +36,7 @@ _SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
 _Request = tuple[Work[Any], "Future[Any]"]
 
 
-class FileDatabase(Database):
+class FileDatabase(Database, ForkAware):
     """A `Database` in one SQLite file: one thread of this process writes, and a few others read.
 
     Group commit: whatever was asked for while a transaction was being committed shares the next
@@ -51,18 +52,29 @@ class FileDatabase(Database):
         if synchronous not in _SYNCHRONOUS:
             # SQLite takes what it does not know for NORMAL, and says nothing.
             raise InvalidRequest("synchronous", synchronous, f"give {', '.join(_SYNCHRONOUS)}")
+        self._url = url
         self._target = shown(url)
         self._in_memory = path_of(url) is None
         self._synchronous = synchronous
-        self._write_engine = self._make_engine(url, poolclass=NullPool)
+        # SQLite keeps in the process who has which lock: a child would inherit it for ever.
+        self._gate = ForkGate(_BUSY_SECONDS)
+        self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._write_engine = self._make_engine(self._url, poolclass=NullPool)
         _begin_with(self._write_engine, "BEGIN IMMEDIATE")
-        self._read_engine = self._make_engine(url, poolclass=QueuePool, pool_size=_READERS)
+        self._read_engine = self._make_engine(self._url, poolclass=QueuePool, pool_size=_READERS)
         _begin_with(self._read_engine, "BEGIN")
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="enfila-read")
         self._writer: threading.Thread | None = None
         self._door = threading.Lock()
-        self._closed = False
+
+    def start_over(self) -> None:
+        """See `ForkAware`. The writer and its connection are the parent's."""
+        leave_to_parent((self._write_engine, self._read_engine, self._readers, self._requests))
+        self._begin()
 
     async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""
@@ -112,7 +124,11 @@ class FileDatabase(Database):
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def _read(self, work: Work[T]) -> T:
-        with _ERRORS.translating(self._target), self._read_engine.connect() as connection:
+        with (
+            self._gate,
+            _ERRORS.translating(self._target),
+            self._read_engine.connect() as connection,
+        ):
             return work(connection)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────
@@ -122,9 +138,10 @@ class FileDatabase(Database):
         connection: sa.Connection | None = None
         while (group := self._next_group()) is not None:
             try:
-                if connection is None:
-                    connection = self._write_engine.connect()
-                self._write_group(connection, group)
+                with self._gate:
+                    if connection is None:
+                        connection = self._write_engine.connect()
+                    self._write_group(connection, group)
             except Exception as error:  # noqa: BLE001 - the group learns of it, the thread goes on
                 _refuse(group, _ERRORS.translated(error, self._target))
                 # A database in memory is gone with its connection.
@@ -151,7 +168,7 @@ class FileDatabase(Database):
         return group
 
     def _write_group(self, connection: sa.Connection, group: list[_Request]) -> None:
-        transaction = self._begin(connection)
+        transaction = self._begin_transaction(connection)
         try:
             answers = [_attempt(connection, work, alone=len(group) == 1) for work, _ in group]
             transaction.commit()
@@ -163,7 +180,7 @@ class FileDatabase(Database):
                 future, result, None if error is None else _ERRORS.translated(error, self._target)
             )
 
-    def _begin(self, connection: sa.Connection) -> sa.RootTransaction:
+    def _begin_transaction(self, connection: sa.Connection) -> sa.RootTransaction:
         """Waits for the file's write lock, which another process may hold."""
         deadline = time.monotonic() + _LOCKED_SECONDS
         while True:

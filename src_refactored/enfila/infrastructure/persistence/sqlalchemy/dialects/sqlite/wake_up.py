@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final
 
 from enfila.core.application.ports.wake_up import Hint
+from enfila.core.application.runtime.forks import leave_to_parent
 from enfila.infrastructure.persistence.sqlalchemy.dialects.cross_process_wake_up import (
     CrossProcessWakeUp,
 )
@@ -37,6 +38,12 @@ class SqliteWakeUp(CrossProcessWakeUp):
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._next_rationed = 0.0
+
+    def start_over(self) -> None:
+        """See `ForkAware`."""
+        super().start_over()
+        leave_to_parent(self._connection)
+        self._connection = None
 
     def _start(self) -> None:
         if self._path is not None:

@@ -1,0 +1,40 @@
+"""After a fork the child has threads, loops and connections of its own."""
+
+import os
+import sys
+from pathlib import Path
+from subprocess import run
+from uuid import uuid4
+
+import pytest
+
+from tests.contract.adapters import SQL_ADAPTERS, server_url
+from tests.processes.fork_program import CASES
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+]
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(params=SQL_ADAPTERS)
+def url(request: pytest.FixtureRequest) -> str:
+    adapter: str = request.param
+    if adapter == "sqlite":
+        file: str = request.getfixturevalue("sqlite_url")
+        return file
+    return server_url(adapter, request)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_child_goes_on_by_itself_and_so_does_the_parent(url: str, case: str) -> None:
+    ended = run(
+        [sys.executable, "-m", "tests.processes.fork_program", url, case, f"f{uuid4().hex[:8]}"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
