@@ -13,6 +13,7 @@ from pyee.asyncio import AsyncIOEventEmitter
 
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.events import Event
+from enfila.core.domain.showing import described, shown
 
 logger = logging.getLogger("enfila")
 
@@ -75,7 +76,7 @@ class Emitter(AsyncIOEventEmitter):
     def report_error(self, error: BaseException, during: str) -> None:
         """Says that something went wrong beside the work: to the reporters, else to the log."""
         if not self._error_reporters:
-            logger.error("during %s: %r", during, error, exc_info=error)
+            logger.error("during %s: %s", during, described(error), exc_info=error)
         for report in tuple(self._error_reporters):
             report(error, during)
 
@@ -87,7 +88,7 @@ class Emitter(AsyncIOEventEmitter):
     def _add_event_handler(self, event: str, k: Callable[..., Any], v: Callable[..., Any]) -> None:
         if event not in self._names and event not in _OF_PYEE:
             close = difflib.get_close_matches(event, self._names, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
+            hint = f"did you mean {shown(close[0])}? " if close else ""
             raise InvalidRequest(
                 "event", event, f"{hint}give one of {', '.join(sorted(self._names))}"
             )

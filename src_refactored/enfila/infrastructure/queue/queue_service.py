@@ -51,6 +51,7 @@ from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import LARGEST_DOCUMENT, Json, JsonDocument
 from enfila.core.domain.queue import QueueCounts, name as checked_name
+from enfila.core.domain.showing import shown
 
 T = TypeVar("T")
 
@@ -141,7 +142,7 @@ class QueueService(AbstractQueue[P, R]):
         self._components.portal.settle_here()
 
     def _closed(self) -> AlreadyClosed:
-        return AlreadyClosed(f"queue {self.name!r}")
+        return AlreadyClosed(f"queue {shown(self.name)}")
 
     async def _write(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Writes and then tells, to the end even if the caller is cancelled."""

@@ -11,6 +11,7 @@ from enfila.core.application.job_types.signature import Signature
 from enfila.core.application.worker.running.processor import Handler, is_async
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job_type import LONGEST_DESCRIPTION, JobType
+from enfila.core.domain.showing import shown
 
 _ALLOWED: Final = "give a function, a class with a method `run`, or an object with one"
 
@@ -71,12 +72,12 @@ def _function(name: str, target: object) -> tuple[Callable[..., object], bool]:
     if isinstance(target, type):
         if not callable(run) or not _is_made_without_arguments(target):
             allowed = "give a class with a method `run`, and no arguments to make it with"
-            raise InvalidRequest(f"job type {name!r}", target, allowed)
+            raise InvalidRequest(f"job type {shown(name)}", target, allowed)
         return run, inspect.isfunction(inspect.getattr_static(target, "run"))
     if callable(run) and not inspect.isroutine(target):
         return run, False
     if not callable(target):
-        raise InvalidRequest(f"job type {name!r}", target, _ALLOWED)
+        raise InvalidRequest(f"job type {shown(name)}", target, _ALLOWED)
     return target, False
 
 

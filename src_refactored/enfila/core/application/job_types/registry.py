@@ -23,6 +23,7 @@ from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.job.policies.backoff import Backoff
 from enfila.core.domain.job_type import DEFAULT_QUEUE, JobType
 from enfila.core.domain.schedule.definition import ScheduleDefinition
+from enfila.core.domain.showing import shown
 
 QueueFinder = Callable[[str], AbstractQueue[Any, Any]]
 """Finds a queue by its name."""
@@ -162,9 +163,8 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
         """Raises `InvalidRequest` where no worker would take jobs of this type from this queue."""
         definition = self._types[name].definition
         if definition.max_concurrency is not None and queue != definition.queue:
-            allowed = (
-                f"{name!r} has a max_concurrency and runs in its own queue {definition.queue!r}"
-            )
+            own = shown(definition.queue)
+            allowed = f"{shown(name)} has a max_concurrency and runs in its own queue {own}"
             raise InvalidRequest("queue", queue, allowed)
 
     def result_codec(self, queue: str, name: str) -> PayloadCodec | None:
@@ -175,10 +175,10 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
 
     def _allowed(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._types, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        shown = ", ".join(sorted(self._types)[:_MOST_SHOWN])
+        hint = f"did you mean {shown(near[0])}? " if near else ""
+        some = ", ".join(sorted(self._types)[:_MOST_SHOWN])
         more = len(self._types) - _MOST_SHOWN
-        return f"{hint}give a job type of this app: {shown}" + (
+        return f"{hint}give a job type of this app: {some}" + (
             f" and {more} more" if more > 0 else ""
         )
 

@@ -16,6 +16,7 @@ from enfila.core.application.worker.running.active_job import ActiveJob, SyncAct
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.json_document import JsonDocument
+from enfila.core.domain.showing import message_of, shown
 
 _WORDS: Final = (Snooze, Cancel, Retry)
 _ACTIVE: Final = (ActiveJob, SyncActiveJob)
@@ -65,9 +66,11 @@ class Signature:
         try:
             return self._parameters.bind(*given, **named).arguments
         except TypeError as refusal:
-            call = ", ".join([*map(repr, given), *(f"{name}={named[name]!r}" for name in named)])
+            call = ", ".join(
+                [*map(shown, given), *(f"{name}={shown(named[name])}" for name in named)]
+            )
             raise InvalidRequest(
-                "arguments", f"({call})", f"give {self._name!r} {self}: {refusal}"
+                "arguments", f"({call})", f"give {shown(self._name)} {self}: {message_of(refusal)}"
             ) from None
 
     def _codec(self) -> PayloadCodec:
@@ -75,17 +78,19 @@ class Signature:
         for parameter in self._parameters.parameters.values():
             if parameter.kind not in _NAMED:
                 allowed = "give it parameters that can be named: no *args, **kwargs or `/`"
-                raise InvalidRequest(f"job type {self._name!r}", str(parameter), allowed)
+                raise InvalidRequest(f"job type {shown(self._name)}", str(parameter), allowed)
             hint = self._hints.get(parameter.name, Any)
             is_needed = parameter.default is inspect.Parameter.empty
             fields[parameter.name] = hint if is_needed else NotRequired[hint]
-        codec = _ArgumentsCodec(_closed(f"payload of {self._name!r}", fields), _result(self._hints))
+        codec = _ArgumentsCodec(
+            _closed(f"payload of {shown(self._name)}", fields), _result(self._hints)
+        )
         try:
             codec.build()
         except (InvalidRequest, PydanticUserError) as refusal:
-            reason = str(refusal).splitlines()[0]
+            reason = message_of(refusal).splitlines()[0]
             allowed = f"annotate its parameters and its result with types for JSON: {reason}"
-            raise InvalidRequest(f"job type {self._name!r}", str(self), allowed) from None
+            raise InvalidRequest(f"job type {shown(self._name)}", str(self), allowed) from None
         return codec
 
 
@@ -108,8 +113,8 @@ def _hints(name: str, function: Callable[..., object]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function, include_extras=True)
     except Exception as problem:  # an annotation may fail in any way
-        allowed = f"its annotations must name what the module knows by then: {problem}"
-        raise InvalidRequest(f"job type {name!r}", function, allowed) from problem
+        allowed = f"its annotations must name what the module knows by then: {message_of(problem)}"
+        raise InvalidRequest(f"job type {shown(name)}", function, allowed) from problem
 
 
 def _members(hint: object) -> tuple[Any, ...]:

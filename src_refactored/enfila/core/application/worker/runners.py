@@ -16,6 +16,7 @@ from enfila.core.application.worker.running.run import Cause, ClaimedRuns, Inter
 from enfila.core.application.worker.writing.settlement import Settlement
 from enfila.core.domain.errors import HandlerError
 from enfila.core.domain.job.running.outcome import Outcome, Released
+from enfila.core.domain.showing import shown
 
 _SLICE: Final = 0.001
 """Seconds after which runners whose handlers never wait let others have the event loop."""
@@ -282,5 +283,5 @@ class Runners:
             self._leave(task)
 
     def _report_stubborn(self, run: Run) -> None:
-        problem = f"the handler of {run.job.name!r} {run.job.id} ignores that it is cancelled"
+        problem = f"the handler of {shown(run.job.name)} {run.job.id} ignores that it is cancelled"
         self._report(HandlerError(problem), "cancelling a job")

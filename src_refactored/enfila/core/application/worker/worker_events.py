@@ -20,6 +20,7 @@ from enfila.core.domain.events import (
 from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.running.outcome import Completed, Failed
+from enfila.core.domain.showing import clipped, message_of, shown
 
 logger = logging.getLogger("enfila.worker")
 
@@ -47,7 +48,7 @@ class WorkerEvents:
 
     def lock_lost(self, run: Run) -> None:
         """A run turned out to be another worker's, or may be."""
-        logger.warning("the lock of job %s (%r) is lost", run.job.id, run.job.name)
+        logger.warning("the lock of job %s (%s) is lost", run.job.id, shown(run.job.name))
         if self._emitter.has_listeners(WorkerLockLost.name):
             self._emitter.publish(
                 WorkerLockLost(
@@ -61,7 +62,7 @@ class WorkerEvents:
 
     def error(self, error: BaseException, during: str) -> None:
         """Something around the jobs went wrong."""
-        logger.error("during %s: %s", during, error, exc_info=error)
+        logger.error("during %s: %s", during, clipped(message_of(error)), exc_info=error)
         # What a listener of errors raises is not told to it again, or that might never end.
         is_its_own = during == f"a listener of {WorkerErrorOccurred.name}"
         if not is_its_own and self._emitter.has_listeners(WorkerErrorOccurred.name):

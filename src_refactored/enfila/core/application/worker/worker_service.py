@@ -26,6 +26,7 @@ from enfila.core.domain.duration import ZERO, Duration, duration
 from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning
 from enfila.core.domain.events import WORKER_EVENTS
 from enfila.core.domain.job.identity import WorkerId, new_worker_id
+from enfila.core.domain.showing import shown
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -264,5 +265,5 @@ class WorkerService(Emitter, Generic[P, R]):
     def _check_may_enter(self, mode: _Mode) -> None:
         if mode in _NEXT[self._mode]:
             return
-        what = f"the worker {self.id} of queue {self.queue.name!r}"
+        what = f"the worker {self.id} of queue {shown(self.queue.name)}"
         raise AlreadyRunning(what) if self._mode is _Mode.RUNNING else AlreadyClosed(what)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from enfila.core.domain.showing import class_name, message_of
+
 LONGEST_TRACE: Final = 16_384
 LONGEST_MESSAGE: Final = 4_096
 
@@ -28,11 +30,10 @@ class JobError:
     @classmethod
     def of(cls, error: BaseException) -> JobError:
         """Describes an exception. Never raises, even if the exception's own `str` does."""
-        trace = "".join(traceback.format_exception(error)) if error.__traceback__ else ""
         return cls(
-            type(error).__name__,
-            storable(_message(error))[:LONGEST_MESSAGE],
-            storable(trace)[-LONGEST_TRACE:],
+            class_name(type(error)),
+            storable(message_of(error, LONGEST_MESSAGE))[:LONGEST_MESSAGE],
+            storable(_trace(error))[-LONGEST_TRACE:],
         )
 
     def __str__(self) -> str:
@@ -48,11 +49,11 @@ class JobError:
         return cls(stored["type"], stored["message"], stored["trace"])
 
 
-def _message(error: BaseException) -> str:
+def _trace(error: BaseException) -> str:
     try:
-        return str(error)
+        return "".join(traceback.format_exception(error)) if error.__traceback__ else ""
     except Exception as problem:  # noqa: BLE001 - an error that cannot be shown is still an error
-        return f"its message cannot be shown: {type(problem).__name__}"
+        return f"its traceback cannot be shown: {class_name(type(problem))}"
 
 
 def storable(text: str) -> str:

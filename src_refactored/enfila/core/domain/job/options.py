@@ -16,6 +16,7 @@ from enfila.core.domain.job.policies.backoff import Backoff
 from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.policies.retention import Retention, RetentionLike, retention
 from enfila.core.domain.json_document import Json, JsonDocument, JsonRefused
+from enfila.core.domain.showing import message_of, shown
 
 T = TypeVar("T")
 
@@ -174,7 +175,7 @@ class JobOptions:
         return hash((self.attempts, self.delay, self.run_at, self.priority, self.lifo, self.tags))
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
+        given = ", ".join(f"{name}={shown(value)}" for name, value in self._given.items())
         return f"JobOptions({given})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -314,7 +315,9 @@ def _metadata(value: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
     try:
         stored: dict[str, Json] = JsonDocument.of(dict(value)).value
     except JsonRefused as refusal:
-        raise InvalidRequest("metadata", value, f"give a JSON object: {refusal}") from None
+        raise InvalidRequest(
+            "metadata", value, f"give a JSON object: {message_of(refusal)}"
+        ) from None
     # Options are shared between jobs, so they must not be changed.
     return MappingProxyType(stored)
 

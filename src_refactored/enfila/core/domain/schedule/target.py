@@ -10,6 +10,7 @@ from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions, options_from_text
 from enfila.core.domain.json_document import NULL, Json, JsonDocument, JsonRefused
 from enfila.core.domain.queue import name as checked_name
+from enfila.core.domain.showing import message_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Target:
         try:
             return cls(job_type, JsonDocument.of(payload), options, queue)
         except JsonRefused as refusal:
-            raise InvalidRequest("target.payload", payload, f"give JSON: {refusal}") from None
+            raise InvalidRequest(
+                "target.payload", payload, f"give JSON: {message_of(refusal)}"
+            ) from None
 
     def to_document(self) -> dict[str, Any]:
         """The target as JSON for storage."""

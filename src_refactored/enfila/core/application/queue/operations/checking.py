@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import JobError, storable
+from enfila.core.domain.job.failure import LONGEST_MESSAGE, JobError, storable
 from enfila.core.domain.job.state import JobState
+from enfila.core.domain.showing import shown
 
 
 def checked_state(state: JobState | str) -> JobState:
@@ -38,4 +39,5 @@ def job_error(error: BaseException | JobError | str) -> JobError:
         case BaseException():
             return JobError.of(error)
         case _:
-            return JobError("Error", storable(str(error)))
+            text = error if isinstance(error, str) else shown(error)
+            return JobError("Error", storable(text)[:LONGEST_MESSAGE])

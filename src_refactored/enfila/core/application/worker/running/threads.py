@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from enfila.core.domain.showing import class_name
+
 T = TypeVar("T")
 
 
@@ -101,7 +103,7 @@ def _storable(error: BaseException) -> BaseException:
     if isinstance(
         error, StopIteration | asyncio.CancelledError | KeyboardInterrupt | GeneratorExit
     ):
-        wrapped = RuntimeError(f"the function raised {type(error).__name__}")
+        wrapped = RuntimeError(f"the function raised {class_name(type(error))}")
         wrapped.__cause__ = error
         return wrapped
     return error

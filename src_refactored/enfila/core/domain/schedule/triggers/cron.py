@@ -15,6 +15,7 @@ from enfila.core.domain.schedule.triggers.cron_days import LAST, CronDays
 from enfila.core.domain.schedule.triggers.cron_description import cron_in_words
 from enfila.core.domain.schedule.triggers.cron_fields import FIELDS, WEEKDAY, CronFields
 from enfila.core.domain.schedule.zones.wall_time import next_instant
+from enfila.core.domain.showing import message_of
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -121,7 +122,7 @@ def _expanded(expression: str, fields: CronFields) -> CronRule:
     try:
         expanded, nth = croniter.expand(" ".join(text), second_at_beginning=True)
     except CroniterError as refusal:
-        raise InvalidRequest("cron", expression, f"croniter says: {refusal}") from None
+        raise InvalidRequest("cron", expression, f"croniter says: {message_of(refusal)}") from None
     minute, hour, day, month, weekday, second = expanded
     by_number = _nth_weekdays(nth)
     days = CronDays(

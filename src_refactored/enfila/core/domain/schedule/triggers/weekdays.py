@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.showing import shown
 
 MONDAY_FIRST: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 FULL_NAMES: Final = (
@@ -44,7 +45,7 @@ def weekdays(field: str, value: str | Iterable[str]) -> frozenset[int]:
         InvalidRequest: no day, or an unknown name.
     """
     if not isinstance(value, str):
-        value = ",".join(map(str, value)) if isinstance(value, Iterable) else repr(value)
+        value = ",".join(map(str, value)) if isinstance(value, Iterable) else shown(value)
     if value.strip().lower() == "daily":
         return EVERY_DAY
     days: set[int] = set()

@@ -19,6 +19,7 @@ from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.wake_up import Hint, Notice
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.application.runtime.waiting import is_set_within
+from enfila.core.domain.showing import described
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.notify import (
     NotificationLine,
     make_line,
@@ -161,7 +162,7 @@ class PostgresWakeUp(InProcessWakeUp):
         try:
             await line.send(self._channel, payload)
         except Exception as error:  # noqa: BLE001 - a hint must not fail anybody, whatever the driver says
-            logger.debug("a hint was not sent: %r", error)
+            logger.debug("a hint was not sent: %s", described(error))
 
     # ── receiving ────────────────────────────────────────────────────────────────────────────
 
@@ -172,7 +173,7 @@ class PostgresWakeUp(InProcessWakeUp):
             try:
                 await self._listen()
             except Exception as error:  # noqa: BLE001 - drivers raise many kinds; the answer is one
-                logger.debug("no connection to listen on: %r", error)
+                logger.debug("no connection to listen on: %s", described(error))
             if monotonic() - began > _LONGEST_PAUSE:
                 pause = _SHORTEST_PAUSE
             await asyncio.sleep(pause * random.uniform(0.5, 1))
