@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
@@ -16,16 +16,20 @@ from enfila.core.application.ports.interceptor import Interceptor
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.runtime.waiting import all_done
 from enfila.core.application.scheduler.managing.schedules import Schedules
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.scheduler.scheduler_service import SchedulerService
+from enfila.core.application.system_clock import clock_or_system
 from enfila.core.application.worker.running.processor import ProcessorLike
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
+from enfila.core.domain.checking import instance, several
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.policies.retention import RetentionPolicy
+from enfila.core.domain.queue import name as checked_name
 
 if TYPE_CHECKING:
     from enfila.infrastructure.ioc.container import Container
@@ -93,8 +97,18 @@ class Enfila:
             "notify": notify,
             "time_zone": time_zone,
         }
-        chosen = {name: value for name, value in given.items() if value is not None}
-        self._container = container or _configured(chosen)
+        if clock is not None:
+            clock_or_system(clock)
+        if job_types is not None:
+            instance("job_types", job_types, JobTypeRegistry, "a JobTypeRegistry or None")
+        chosen = {
+            name: str.__str__(value) if isinstance(value, str) else value
+            for name, value in given.items()
+            if value is not None
+        }
+        if container is not None and not hasattr(container, "job_type_registry"):
+            raise InvalidRequest("container", container, "give a Container or None")
+        self._container = _configured(chosen) if container is None else container
         if container is not None and chosen:
             raise InvalidRequest(
                 "container", ", ".join(chosen), "give either a container or settings, not both"
@@ -178,13 +192,13 @@ class Enfila:
             last_first.push_async_callback(self._close_schedulers)
 
     async def _close_workers(self, grace: timedelta | None) -> None:
-        await _all(worker.close(grace) for worker in self._workers)
+        await all_done(worker.close(grace) for worker in self._workers)
 
     async def _close_schedulers(self) -> None:
-        await _all(scheduler.close() for scheduler in self._schedulers)
+        await all_done(scheduler.close() for scheduler in self._schedulers)
 
     async def _close_queues(self) -> None:
-        await _all(queue.close() for queue in self._queues.values())
+        await all_done(queue.close() for queue in self._queues.values())
 
     async def __aenter__(self) -> Self:
         try:
@@ -263,6 +277,7 @@ class Enfila:
             "default_job_options": default_job_options,
             "retention": retention,
         }
+        name = checked_name("queue", name)
         if name in self._queues:
             if any(value is not None for value in options.values()):
                 raise InvalidRequest(
@@ -319,6 +334,7 @@ class Enfila:
         if queue is None or isinstance(queue, JobTypeRegistry):
             return self._worker_of_types(self._types if queue is None else queue, queues, options)
         served = self.queue(queue) if isinstance(queue, str) else queue
+        instance("queue", served, AbstractQueue, "a queue, its name, or job types")
         if isinstance(processor, JobTypeRegistry):
             return self._worker_of_types(processor, [served.name], options)
         if processor is None:
@@ -331,9 +347,7 @@ class Enfila:
         queues: Iterable[str] | None,
         options: WorkerOptions | None,
     ) -> WorkerService[Any, Any]:
-        if isinstance(queues, str):
-            raise InvalidRequest("queues", queues, "give a list of names")
-        names = types.queues if queues is None else list(queues)
+        names = types.queues if queues is None else several("queues", queues, "a list of names")
         served = self._container.served_queues([self.queue(name) for name in names], types)
         return self._keep(self._container.worker(served, types, options))
 
@@ -354,13 +368,6 @@ class Enfila:
     def _check_open(self) -> None:
         if self._is_closed:
             raise AlreadyClosed("this app")
-
-
-async def _all(closings: Iterable[Awaitable[None]]) -> None:
-    """Waits for all of them, and raises the first error only then."""
-    for answer in await asyncio.gather(*closings, return_exceptions=True):
-        if answer is not None:
-            raise answer
 
 
 async def migrate(url: str, *, schema: str | None = None, table_prefix: str = "enfila_") -> None:

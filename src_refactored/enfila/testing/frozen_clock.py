@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from enfila.core.application.ports.clock import Clock
+from enfila.core.domain.checking import instant
 from enfila.core.domain.duration import Duration, duration
-from enfila.core.domain.errors import InvalidRequest
 
 BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -30,9 +30,7 @@ class FrozenClock(Clock):
     """
 
     def __init__(self, start: datetime | None = None) -> None:
-        if start is not None and start.utcoffset() is None:
-            raise InvalidRequest("start", start, "give an aware datetime (with a time zone)")
-        self._now = BEGINNING if start is None else start.astimezone(UTC)
+        self._now = BEGINNING if start is None else instant("start", start)
 
     def now(self) -> datetime:
         """The instant at which it stands, aware, UTC."""

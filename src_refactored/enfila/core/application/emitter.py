@@ -11,6 +11,7 @@ from typing import Any
 
 from pyee.asyncio import AsyncIOEventEmitter
 
+from enfila.core.domain.checking import function, instance
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.events import Event
 from enfila.core.domain.showing import described, shown
@@ -50,6 +51,7 @@ class Emitter(AsyncIOEventEmitter):
 
     def off(self, event: str, f: Callable[..., Any]) -> None:
         """Removes a listener. One that is not there is ignored."""
+        instance("event", event, str, "the name of an event")
         if f in self._events.get(event, ()):
             self.remove_listener(event, f)
 
@@ -86,6 +88,8 @@ class Emitter(AsyncIOEventEmitter):
         self.report_error(error, f"a listener of {name}")
 
     def _add_event_handler(self, event: str, k: Callable[..., Any], v: Callable[..., Any]) -> None:
+        instance("event", event, str, "the name of an event")
+        function("listener", v, "a function of one argument, the event")
         if event not in self._names and event not in _OF_PYEE:
             close = difflib.get_close_matches(event, self._names, n=1)
             hint = f"did you mean {shown(close[0])}? " if close else ""

@@ -72,6 +72,12 @@ def clipped(text: str, longest: int = LONGEST_MESSAGE_SHOWN) -> str:
     return _cut(escaped, longest)
 
 
+def storable(text: str) -> str:
+    """Escapes the characters that text columns of databases refuse (NUL, lone surrogates)."""
+    escaped = str.replace(text, "\x00", "\\x00")
+    return str.encode(escaped, "utf-8", "backslashreplace").decode("utf-8")
+
+
 def _cut(text: str, longest: int) -> str:
     # By the methods of `str`: a class of the user's own may have others.
     short = str.__getitem__(text, slice(0, longest))

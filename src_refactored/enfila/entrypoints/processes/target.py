@@ -35,6 +35,7 @@ def name_of(target: str | AsyncFunction) -> str:
         InvalidRequest: no such name, or a function that no other process could find.
     """
     if isinstance(target, str):
+        target = str.__str__(target)
         parts = target.replace(":", ".").split(".")
         if target.count(":") != 1 or not all(part.isidentifier() for part in parts):
             raise InvalidRequest("target", target, _WANTED)

@@ -17,6 +17,7 @@ from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.adding.job_catalog import JobCatalog, Terms
 from enfila.core.application.queue.adding.payload_codec import PayloadCodec
 from enfila.core.application.worker.running.processor import Handler, HandlerSource
+from enfila.core.domain.checking import instance
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
@@ -94,6 +95,8 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
             InvalidRequest: a wrong value, a name that was declared before, or a target that cannot
                 be a job type.
         """
+        if options is not None:
+            instance("options", options, JobOptions, "JobOptions(…) or None")
         defaults = JobOptions(
             attempts=attempts, backoff=backoff, timeout=timeout, priority=priority
         ).over(options or DEFAULT_OPTIONS)

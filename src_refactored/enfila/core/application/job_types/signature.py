@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -16,7 +17,7 @@ from enfila.core.application.worker.running.active_job import ActiveJob, SyncAct
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.json_document import JsonDocument
-from enfila.core.domain.showing import message_of, shown
+from enfila.core.domain.showing import described, message_of, shown
 
 _WORDS: Final = (Snooze, Cancel, Retry)
 _ACTIVE: Final = (ActiveJob, SyncActiveJob)
@@ -41,8 +42,8 @@ class Signature:
 
     def __init__(self, name: str, function: Callable[..., object], *, is_method: bool) -> None:
         self._name = name
+        every = _every_parameter(name, function)[1 if is_method else 0 :]
         self._hints = _hints(name, function)
-        every = list(inspect.signature(function).parameters.values())[1 if is_method else 0 :]
         self.job_parameters: Final = tuple(
             each.name for each in every if _is_active_job(self._hints.get(each.name))
         )
@@ -111,10 +112,26 @@ def _closed(title: str, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - an ann
 
 def _hints(name: str, function: Callable[..., object]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function, include_extras=True)
+        return typing.get_type_hints(_written(function), include_extras=True)
     except Exception as problem:  # an annotation may fail in any way
-        allowed = f"its annotations must name what the module knows by then: {message_of(problem)}"
+        allowed = f"one of its annotations cannot be evaluated: {described(problem)}"
         raise InvalidRequest(f"job type {shown(name)}", function, allowed) from problem
+
+
+def _every_parameter(name: str, function: Callable[..., object]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        allowed = "Python cannot tell its parameters (it is written in C): wrap it in a function"
+        raise InvalidRequest(f"job type {shown(name)}", function, allowed) from None
+
+
+def _written(function: Callable[..., object]) -> object:
+    """What has the annotations: the function of a partial, the method of an object."""
+    while isinstance(function, functools.partial | staticmethod):
+        function = function.func if isinstance(function, functools.partial) else function.__func__
+    is_function = inspect.isroutine(function) or hasattr(function, "__wrapped__")
+    return function if is_function else type(function).__call__
 
 
 def _members(hint: object) -> tuple[Any, ...]:

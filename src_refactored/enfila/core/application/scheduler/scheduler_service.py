@@ -23,9 +23,10 @@ from enfila.core.application.scheduler.ticks.recomputing import Recomputing
 from enfila.core.application.scheduler.ticks.recording import Recording
 from enfila.core.application.scheduler.ticks.scheduler_events import SchedulerEvents
 from enfila.core.application.scheduler.ticks.ticking import Ticking
-from enfila.core.application.system_clock import SystemClock
+from enfila.core.application.system_clock import clock_or_system
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.shutdown import SIGNALS
+from enfila.core.domain.checking import instance
 from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning
 from enfila.core.domain.schedule.events import SCHEDULER_EVENTS
 
@@ -72,11 +73,15 @@ class SchedulerService(Emitter):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(SCHEDULER_EVENTS)
+        instance("repository", repository, IJobRepository, "a job repository")
+        instance("wake_up", wake_up, WakeUp, "a WakeUp")
+        if options is not None:
+            instance("options", options, SchedulerOptions, "SchedulerOptions(…) or None")
         self.options: Final = options or SchedulerOptions()
         self._repository = repository
         self._wake_up = wake_up
         self._interceptors = Interceptors.of(interceptors)
-        self._own_events = SchedulerEvents(self, clock or SystemClock())
+        self._own_events = SchedulerEvents(self, clock_or_system(clock))
         self._outages = OutageWatch(self._own_events.error)
         self._mode = _Mode.NEW
         self._tasks = OwnedTasks()

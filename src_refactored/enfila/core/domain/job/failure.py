@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from enfila.core.domain.showing import class_name, message_of
+from enfila.core.domain.checking import any_text
+from enfila.core.domain.showing import class_name, message_of, storable
 
 LONGEST_TRACE: Final = 16_384
 LONGEST_MESSAGE: Final = 4_096
@@ -26,6 +27,10 @@ class JobError:
     type: str
     message: str
     trace: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("type", "message", "trace"):
+            object.__setattr__(self, name, any_text(f"error.{name}", getattr(self, name)))
 
     @classmethod
     def of(cls, error: BaseException) -> JobError:
@@ -54,8 +59,3 @@ def _trace(error: BaseException) -> str:
         return "".join(traceback.format_exception(error)) if error.__traceback__ else ""
     except Exception as problem:  # noqa: BLE001 - an error that cannot be shown is still an error
         return f"its traceback cannot be shown: {class_name(type(problem))}"
-
-
-def storable(text: str) -> str:
-    """Escapes the characters that text columns of databases refuse (NUL, lone surrogates)."""
-    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from enfila.core.domain.checking import instant, text, whole
 from enfila.core.domain.duration import ZERO, Duration, duration
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import storable
 from enfila.core.domain.job.policies.backoff import Backoff
 from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.policies.retention import Retention, RetentionLike, retention
@@ -263,11 +264,7 @@ def _stored(value: object) -> Json:
 
 
 def _whole(field: str, value: int | None, lowest: int, highest: int) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-        raise InvalidRequest(field, value, f"give a whole number from {lowest:,} to {highest:,}")
-    return value
+    return None if value is None else whole(field, value, lowest, highest)
 
 
 def _instance(field: str, value: T | None, kind: type[T], allowed: str) -> T | None:
@@ -281,11 +278,7 @@ def _length(field: str, value: Duration | None) -> timedelta | None:
 
 
 def _instant(field: str, value: datetime | None) -> datetime | None:
-    if value is None:
-        return None
-    if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise InvalidRequest(field, value, "give an aware datetime (with a time zone)")
-    return value.astimezone(UTC)
+    return None if value is None else instant(field, value)
 
 
 def _retention(field: str, value: RetentionLike | None) -> Retention | None:
@@ -298,13 +291,10 @@ def _tags(value: Iterable[str] | None) -> tuple[str, ...] | None:
     allowed = f"give at most {MOST_TAGS} texts of 1 to {LONGEST_TAG} characters"
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InvalidRequest("tags", value, allowed)
-    tags = tuple(value)
+    tags = tuple(islice(value, MOST_TAGS + 1))
     if len(tags) > MOST_TAGS:
         raise InvalidRequest("tags", tags, allowed)
-    for tag in tags:
-        if not isinstance(tag, str) or not 0 < len(tag) <= LONGEST_TAG or storable(tag) != tag:
-            raise InvalidRequest("tags", tag, allowed)
-    return tags
+    return tuple([text("tags", tag, LONGEST_TAG, shortest=1, allowed=allowed) for tag in tags])
 
 
 def _metadata(value: Mapping[str, Json] | None) -> Mapping[str, Json] | None:

@@ -7,7 +7,7 @@ from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
-from enfila.core.application.system_clock import SystemClock
+from enfila.core.application.system_clock import clock_or_system
 from enfila.infrastructure.persistence.memory.job_types import InMemoryJobTypes
 from enfila.infrastructure.persistence.memory.jobs import InMemoryJobs
 from enfila.infrastructure.persistence.memory.queues import InMemoryQueues
@@ -35,7 +35,7 @@ class InMemoryStorage(Storage):
     jobs: IJobRepository
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.store = Store(clock or SystemClock())
+        self.store = Store(clock_or_system(clock))
         self.jobs = InMemoryJobs(self.store, self)
         self.queues = InMemoryQueues(self.store)
         self.workers = InMemoryWorkers(self.store)

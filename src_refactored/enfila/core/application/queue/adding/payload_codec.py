@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from pydantic import (
     BaseModel,
-    PydanticSchemaGenerationError,
     PydanticUserError,
     TypeAdapter,
     ValidationError,
@@ -188,10 +187,13 @@ def _adapter(field: str, kind: Annotation) -> TypeAdapter[Any] | None:
     if kind is None:
         return None
     try:
-        return TypeAdapter(kind)
-    except PydanticSchemaGenerationError as refusal:
-        reason = message_of(refusal).splitlines()[0]
+        adapter = TypeAdapter(kind)
+        _ = adapter.rebuild(raise_errors=True)
+    # An annotation may fail in any way, and a text as one is evaluated.
+    except (Exception, SystemExit, GeneratorExit) as refusal:  # noqa: BLE001
+        reason = message_of(refusal).partition("\n")[0]
         raise InvalidRequest(field, kind, f"give a type that pydantic knows: {reason}") from None
+    return adapter
 
 
 @lru_cache(maxsize=1024)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import storable
 from enfila.core.domain.json_document import Json, JsonDocument, JsonRefused
-from enfila.core.domain.showing import message_of
+from enfila.core.domain.showing import message_of, storable
 
 _PROGRESS = "give a finite number, a text or a JSON object"
 

@@ -69,7 +69,7 @@ class Syncing:
             _ = definition.next_after(now)
             wanted[each.slug] = definition
         for slug in disabled:
-            if slug not in wanted:
+            if not isinstance(slug, str) or slug not in wanted:
                 raise InvalidRequest("disabled", slug, "give slugs of these schedules")
         return list(wanted.values())
 

@@ -7,15 +7,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
+from enfila.core.domain.checking import text
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.triggers.cron_days import LAST, CronDays
 from enfila.core.domain.schedule.triggers.cron_description import cron_in_words
-from enfila.core.domain.schedule.triggers.cron_fields import FIELDS, WEEKDAY, CronFields
+from enfila.core.domain.schedule.triggers.cron_fields import (
+    FIELDS,
+    LONGEST_EXPRESSION,
+    WEEKDAY,
+    CronFields,
+)
 from enfila.core.domain.schedule.zones.wall_time import next_instant
 from enfila.core.domain.showing import message_of
+
+_ALLOWED: Final = f"give text of at most {LONGEST_EXPRESSION} characters"
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -32,8 +40,9 @@ class Cron:
     kind: ClassVar[str] = "cron"
 
     def __init__(self, expression: str) -> None:
-        _rule_of(expression)
-        object.__setattr__(self, "expression", expression.strip())
+        given = text("cron", expression, LONGEST_EXPRESSION, allowed=_ALLOWED)
+        _rule_of(given)
+        object.__setattr__(self, "expression", given.strip())
 
     def next_after(self, instant: datetime, zone: ZoneInfo) -> datetime | None:
         """The first tick after an instant (both aware UTC), in the time zone `zone`."""
