@@ -13,6 +13,8 @@ from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.triggers.cron import Cron, CronRule, _rule_of
 from tests.core.domain.schedule.cron_reading import WhatWasRead, read
 
+EXAMPLES = int(sys.argv[1]) if __name__ == "__main__" else 1_000
+
 Terms = st.SearchStrategy[str]
 
 
@@ -60,7 +62,7 @@ EXPRESSIONS = (FIVE | st.builds(lambda second, five: (second, *five), TIMES, FIV
 
 
 @given(EXPRESSIONS)
-@settings(max_examples=1_000)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_words_name_the_same_instants(expression: str) -> None:
     try:
         cron = Cron(expression)
@@ -128,4 +130,4 @@ def says_the_same(found: WhatWasRead, rule: CronRule) -> bool:
 
 
 if __name__ == "__main__":
-    settings(max_examples=int(sys.argv[1]))(test_words_name_the_same_instants)()
+    test_words_name_the_same_instants()

@@ -23,6 +23,7 @@ from enfila.core.domain.schedule.triggers.cron_fields import (
 from enfila.core.domain.schedule.zones.wall_time import next_instant
 from enfila.core.domain.showing import message_of
 
+_LAST_DAY: Final = "l"
 _ALLOWED: Final = f"give text of at most {LONGEST_EXPRESSION} characters"
 
 
@@ -127,15 +128,22 @@ def _expanded(expression: str, fields: CronFields) -> CronRule:
     # A program without cron expressions need not load it.
     from croniter import CroniterError, croniter  # noqa: PLC0415
 
-    text = (fields.second, fields.minute, fields.hour, fields.day, fields.month, fields.weekday)
+    # Without L, which croniter counts as one of 31 days: it takes `2-31,L` for every day.
+    numbered = [term for term in fields.day.split(",") if term != _LAST_DAY]
+    by_number_of_day = ",".join(numbered) or "*"
+    text = (
+        *(fields.second, fields.minute, fields.hour),
+        *(by_number_of_day, fields.month, fields.weekday),
+    )
     try:
         expanded, nth = croniter.expand(" ".join(text), second_at_beginning=True)
     except CroniterError as refusal:
         raise InvalidRequest("cron", expression, f"croniter says: {message_of(refusal)}") from None
     minute, hour, day, month, weekday, second = expanded
     by_number = _nth_weekdays(nth)
+    last = {LAST} if _LAST_DAY in fields.day.split(",") else set()
     days = CronDays(
-        frozenset(_numbers(3, day)),
+        frozenset(_numbers(3, day) if numbered else ()) | last,
         frozenset(_numbers(4, month)),
         frozenset() if by_number else frozenset(_numbers(5, weekday)),
         by_number,
@@ -146,13 +154,13 @@ def _expanded(expression: str, fields: CronFields) -> CronRule:
 
 
 def _numbers(position: int, expanded: Iterable[int | str]) -> tuple[int, ...]:
-    """Converts a field of croniter's result: numbers, `*` for all, `l` for the last day."""
+    """Converts a field of croniter's result: numbers, `*` for all."""
     field, numbers = FIELDS[position], set[int]()
     for value in expanded:
         if value == "*":
             numbers.update(range(field.lowest, field.highest + (field is not WEEKDAY)))
         else:
-            numbers.add(LAST if value == "l" else int(value))
+            numbers.add(int(value))
     return tuple(sorted(numbers))
 
 
