@@ -89,6 +89,7 @@ class SchedulerService(Emitter):
         self._closed = asyncio.Event()
         self._edited = asyncio.Event()
         self._stop_hearing: Callable[[], None] = _nothing
+        self._stop_watching: Callable[[], None] = _nothing
         self._make_loops()
 
     def _make_loops(self) -> None:
@@ -147,6 +148,7 @@ class SchedulerService(Emitter):
         self._mode = _Mode.RUNNING
         self._stop_hearing = self.report_errors_to(self._own_events.error)
         self._edited = self._wake_up.listen(ALL_SCHEDULES, Hint.SCHEDULES)
+        self._stop_watching = self._repository.storage.when_moved(self._look_again)
         _ = self._hearing.spawn(self._hear(), name="enfila hears of schedules")
         for loop in self._loops:
             loop.start()
@@ -195,6 +197,7 @@ class SchedulerService(Emitter):
     async def _shut_down(self) -> None:
         try:
             self._wake_up.ignore(ALL_SCHEDULES, Hint.SCHEDULES, self._edited)
+            self._stop_watching()
             self._outages.hurry()
             await self._hearing.cancel()
             await asyncio.gather(*(loop.stop() for loop in self._loops))
@@ -238,6 +241,10 @@ class SchedulerService(Emitter):
             self.options.kept_length, _FORGOTTEN_AT_ONCE
         )
         return count == _FORGOTTEN_AT_ONCE
+
+    def _look_again(self) -> None:
+        """The clock was moved."""
+        self._wake_up.hint(ALL_SCHEDULES, Hint.SCHEDULES)
 
     async def _hear(self) -> None:
         """Looks again when a schedule was edited, in this process or another."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
-from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.clock import Clock, when_moved
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
@@ -52,6 +54,9 @@ class InMemoryStorage(Storage):
 
     async def compact(self) -> None:
         self.store.keys.forget_removed(self.store.jobs, self.store.clock.now())
+
+    def when_moved(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return when_moved(self.store.clock, callback)
 
     def make_wake_up(self, *, notify: bool) -> WakeUp:
         del notify  # no other process sees what is here

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import sqlalchemy as sa
 
-from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.clock import Clock, when_moved
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
@@ -86,6 +87,7 @@ class SqlAlchemyStorage(Storage):
         self._url = engine_url(url)
         self._dialect = dialect = dialect_of(self._url)
         schema = schema if dialect.has_schemas else None
+        self._clock = clock
         tables = build_tables(schema, table_prefix)
         self._installation = f"{schema or ''}.{tables.prefix}"
         instants = DatabaseClock(clock, dialect.server_now)
@@ -145,6 +147,9 @@ class SqlAlchemyStorage(Storage):
         await self.access.write(
             lambda connection: self._free_keys.drop(connection, self.access.clock.read(connection))
         )
+
+    def when_moved(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return when_moved(self._clock, callback)
 
     def make_wake_up(self, *, notify: bool) -> WakeUp:
         """See `Storage.make_wake_up`."""
