@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
@@ -124,6 +123,7 @@ class Enfila:
         self.intercept: Final = registered.register
         self._repository = self._container.job_repository()
         self._queues: dict[str, AbstractQueue[Any, Any]] = {}
+        self._queue_options: dict[str, dict[str, Any]] = {}
         self._workers: list[WorkerService[Any, Any]] = []
         self._schedulers: list[SchedulerService] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -187,18 +187,13 @@ class Enfila:
         async with AsyncExitStack() as last_first:
             last_first.push_async_callback(self._repository.close)
             last_first.push_async_callback(self._container.wake_up().close)
-            last_first.push_async_callback(self._close_queues)
-            last_first.push_async_callback(self._close_workers, length)
-            last_first.push_async_callback(self._close_schedulers)
-
-    async def _close_workers(self, grace: timedelta | None) -> None:
-        await all_done(worker.close(grace) for worker in self._workers)
-
-    async def _close_schedulers(self) -> None:
-        await all_done(scheduler.close() for scheduler in self._schedulers)
-
-    async def _close_queues(self) -> None:
-        await all_done(queue.close() for queue in self._queues.values())
+            closings = (
+                (each.close() for each in self._queues.values()),
+                (each.close(length) for each in self._workers),
+                (each.close() for each in self._schedulers),
+            )
+            for each in closings:
+                last_first.push_async_callback(all_done, each)
 
     async def __aenter__(self) -> Self:
         try:
@@ -260,6 +255,8 @@ class Enfila:
     ) -> AbstractQueue[Any, Any]:
         """The queue with this name; always the same object, so that its listeners hear all.
 
+        Once that was closed the next call makes a new one, without listeners; with its options.
+
         Args:
             name: 1 to 255 characters.
             payload_type: payloads are validated against it and rebuilt in it; None for plain JSON.
@@ -278,13 +275,16 @@ class Enfila:
             "retention": retention,
         }
         name = checked_name("queue", name)
-        if name in self._queues:
-            if any(value is not None for value in options.values()):
-                raise InvalidRequest(
-                    "queue", name, "it exists in this app: give its options where it is made first"
-                )
-            return self._queues[name]
+        is_plain = all(value is None for value in options.values())
+        known = self._queues.get(name)
+        if known is not None and not known.is_closed:
+            if is_plain:
+                return known
+            allowed = "it exists in this app: give its options where it is made first"
+            raise InvalidRequest("queue", name, allowed)
+        options = self._queue_options.get(name, options) if is_plain else options
         queue = self._container.queue(name, **options)
+        self._queue_options[queue.name] = options
         if self._loop is not None:
             queue.attach_loop(self._loop)
         self._queues[queue.name] = queue

@@ -378,6 +378,10 @@ class QueueService(AbstractQueue[P, R]):
             instance("options", options, MaintenanceOptions, "MaintenanceOptions(…) or None")
         self._enter().maintenance.start(options or MaintenanceOptions())
 
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
     async def close(self) -> None:
         self._is_closed = True
         await self._components.close(self._closed())

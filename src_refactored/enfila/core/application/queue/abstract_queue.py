@@ -63,6 +63,11 @@ class AbstractQueue(  # type: ignore[misc]
     def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes `loop` the one that `add_sync` runs on; else it is the first it was used on."""
 
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether `close` was called: then nothing more can be done with it."""
+
     @abstractmethod
     async def close(self) -> None:
         """Ends maintenance and listening, after the writes under way and their async listeners.
