@@ -11,7 +11,7 @@ from enfila.core.application.interceptors import Interceptors, InterceptorsLike
 from enfila.core.application.job_types.declared_job import DeclaredJob
 from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.application.ports.job_repository import IJobRepository
-from enfila.core.application.ports.schedule_repository import Decision, ScheduleFilter
+from enfila.core.application.ports.schedule_repository import Decision, Edit, ScheduleFilter
 from enfila.core.application.ports.wake_up import ALL_SCHEDULES, Hint, WakeUp
 from enfila.core.application.scheduler.managing.backfilling import Backfill, backfill_runs
 from enfila.core.application.scheduler.managing.syncing import Synced, Syncing
@@ -149,13 +149,9 @@ class Schedules:
             InvalidRequest: a value is wrong.
         """
         job_type = job.definition.name if isinstance(job, DeclaredJob) else job
-        if options is not None:
-            instance("options", options, JobOptions, "JobOptions(…) or None")
-        if misfire is not None:
-            instance("misfire", misfire, Misfire, "Misfire(…) or None")
         return ScheduleDefinition(
             slug,
-            Target.of(job_type, payload, options or DEFAULT_OPTIONS, queue),
+            Target.of(job_type, payload, DEFAULT_OPTIONS if options is None else options, queue),
             Cron(trigger) if isinstance(trigger, str) else trigger,
             name=name,
             description=description,
@@ -164,7 +160,7 @@ class Schedules:
             start_at=start_at,
             end_at=end_at,
             max_runs=max_runs,
-            misfire=misfire or Misfire(),
+            misfire=Misfire() if misfire is None else misfire,
             overlap=one_of("overlap", overlap, Overlap),
             jitter=duration("jitter", jitter),
         )
@@ -251,7 +247,8 @@ class Schedules:
     async def update(self, definition: ScheduleDefinition, *, version: int) -> Schedule:
         """Gives the schedule with this slug another definition; it keeps its owner.
 
-        Once this has returned no tick of the old rule is made. Its next time counts from now.
+        Once this has returned no tick of the old rule is made. Its next time counts from now; an
+        `AfterCompletion` waits for the end of what the old rule has started.
 
         Args:
             definition: the whole of the new definition, with the old slug.
@@ -264,26 +261,23 @@ class Schedules:
         whole("version", version)
         checked = await self._checked(definition)
 
-        def edit(standing: Schedule, now: datetime) -> Schedule:
+        def edit(standing: Schedule, now: datetime, is_running: bool) -> Schedule:  # noqa: FBT001 - as `Edit` says
             if standing.version != version:
                 raise ScheduleChanged(standing.slug, version, standing.version)
             old = standing.definition
-            return standing.edited(replace(checked, owner=old.owner, source=old.source), now)
+            kept = replace(checked, owner=old.owner, source=old.source)
+            return standing.edited(kept, now, is_running=is_running)
 
         await self._targets.declare([checked.target])
-        return await self._change(checked.slug, edit)
+        return await self._edit(checked.slug, edit)
 
     async def enable(self, slug: str) -> Schedule:
         """Has it tick from now on; what it missed is not caught up."""
-        slug = checked_slug(slug)
-        is_running = slug in await self._runs.unfinished_jobs([slug])
-        enabled = await self._change(
-            slug, lambda it, now: it if it.enabled else it.enable(now, is_running=is_running)
-        )
-        if is_running and slug not in await self._runs.unfinished_jobs([slug]):
-            # It has ended meanwhile, and nobody may be left to tell of it.
-            return await self._change(slug, Schedule.aimed_if_waiting)
-        return enabled
+
+        def enable(standing: Schedule, now: datetime, is_running: bool) -> Schedule:  # noqa: FBT001 - as `Edit` says
+            return standing if standing.enabled else standing.enable(now, is_running=is_running)
+
+        return await self._edit(slug, enable)
 
     async def disable(self, slug: str, reason: str = "disabled by hand") -> Schedule:
         """Keeps it at rest until `enable`. Once this has returned it makes no tick."""
@@ -390,7 +384,12 @@ class Schedules:
         return replace(definition, target=await self._targets.checked(definition.target))
 
     async def _change(self, slug: str, decide: Decision) -> Schedule:
-        changed = await self._schedules.change(checked_slug(slug), decide)
+        return self._told(slug, await self._schedules.change(checked_slug(slug), decide))
+
+    async def _edit(self, slug: str, decide: Edit) -> Schedule:
+        return self._told(slug, await self._schedules.edit(checked_slug(slug), decide))
+
+    def _told(self, slug: str, changed: Schedule | None) -> Schedule:
         if changed is None:
             raise ScheduleNotFound(slug)
         self._tell()
