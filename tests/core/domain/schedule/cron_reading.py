@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 
 _WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _MONTHS = (
@@ -13,6 +12,7 @@ _MONTHS = (
     *("August", "September", "October", "November", "December"),
 )
 LAST = -1
+Times = tuple[set[int], set[int], set[int]]
 _ORDINAL = r"(\d+)(?:st|nd|rd|th)"
 
 
@@ -21,12 +21,12 @@ class WhatWasRead:
     """The instants that words name.
 
     Attributes:
-        times: hour, minute and second.
+        times: hours, minutes and seconds, each with each; several such for times of day.
         nth: a weekday and its number in the month, or LAST.
         is_either: whether one of the two kinds of days is enough.
     """
 
-    times: frozenset[tuple[int, int, int]]
+    times: tuple[Times, ...]
     days: frozenset[int]
     weekdays: frozenset[int]
     nth: frozenset[tuple[int, int]]
@@ -67,12 +67,12 @@ class _Reader:
 
     # ── times ────────────────────────────────────────────────────────────────────────────────
 
-    def times(self) -> frozenset[tuple[int, int, int]]:
+    def times(self) -> tuple[Times, ...]:
         clock = r"\d\d:\d\d(?::\d\d)?"
         if match := self.take(rf"at ({clock}(?:, {clock})*(?: and {clock})?)"):
-            return frozenset(_time(each) for each in _items(match[1]))
+            return tuple(_time(each) for each in _items(match[1]))
         seconds, minutes = self._seconds(), self._minutes()
-        return frozenset(product(self._hours(), minutes, seconds))
+        return ((self._hours(), minutes, seconds),)
 
     def _seconds(self) -> set[int]:
         if self.take("every second"):
@@ -151,9 +151,9 @@ def _items(text: str) -> list[str]:
     return re.split(r", | and ", text)
 
 
-def _time(text: str) -> tuple[int, int, int]:
+def _time(text: str) -> Times:
     hour, minute, *second = map(int, text.split(":"))
-    return hour, minute, second[0] if second else 0
+    return {hour}, {minute}, {second[0] if second else 0}
 
 
 def _stepped(
