@@ -339,9 +339,9 @@ def test_what_is_no_url_is_refused_with_what_is_one(wrong: Any) -> None:
         ("table_prefix", "x" * 31, "give 1 to 30 letters"),
         ("table_prefix", 5, "give 1 to 30 letters"),
         ("schema", 'x"; drop', "give 1 to 30 letters"),
-        ("pool_size", 0, "give a whole number of 1 or more"),
-        ("pool_size", -1, "give a whole number of 1 or more"),
-        ("pool_size", "many", "give a whole number of 1 or more"),
+        ("pool_size", 0, "give a whole number from 1 to 1,000"),
+        ("pool_size", -1, "give a whole number from 1 to 1,000"),
+        ("pool_size", "many", "give a whole number from 1 to 1,000"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_what_is_allowed(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
@@ -17,16 +16,20 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.runtime.forks import ForkAware
+from enfila.core.application.runtime.waiting import all_done
 from enfila.core.application.scheduler.managing.schedules import Schedules
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.scheduler.scheduler_service import SchedulerService
+from enfila.core.application.system_clock import clock_or_system
 from enfila.core.application.worker.running.processor import ProcessorLike
 from enfila.core.application.worker.worker_options import WorkerOptions
 from enfila.core.application.worker.worker_service import WorkerService
+from enfila.core.domain.checking import instance, several
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.policies.retention import RetentionPolicy
+from enfila.core.domain.queue import name as checked_name
 
 if TYPE_CHECKING:
     from enfila.infrastructure.ioc.container import Container
@@ -94,8 +97,18 @@ class Enfila(ForkAware):
             "notify": notify,
             "time_zone": time_zone,
         }
-        chosen = {name: value for name, value in given.items() if value is not None}
-        self._container = container or _configured(chosen)
+        if clock is not None:
+            clock_or_system(clock)
+        if job_types is not None:
+            instance("job_types", job_types, JobTypeRegistry, "a JobTypeRegistry or None")
+        chosen = {
+            name: str.__str__(value) if isinstance(value, str) else value
+            for name, value in given.items()
+            if value is not None
+        }
+        if container is not None and not hasattr(container, "job_type_registry"):
+            raise InvalidRequest("container", container, "give a Container or None")
+        self._container = _configured(chosen) if container is None else container
         if container is not None and chosen:
             raise InvalidRequest(
                 "container", ", ".join(chosen), "give either a container or settings, not both"
@@ -111,6 +124,7 @@ class Enfila(ForkAware):
         self.intercept: Final = registered.register
         self._repository = self._container.job_repository()
         self._queues: dict[str, AbstractQueue[Any, Any]] = {}
+        self._queue_options: dict[str, dict[str, Any]] = {}
         self._workers: list[WorkerService[Any, Any]] = []
         self._schedulers: list[SchedulerService] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -178,18 +192,13 @@ class Enfila(ForkAware):
         async with AsyncExitStack() as last_first:
             last_first.push_async_callback(self._repository.close)
             last_first.push_async_callback(self._container.wake_up().close)
-            last_first.push_async_callback(self._close_queues)
-            last_first.push_async_callback(self._close_workers, length)
-            last_first.push_async_callback(self._close_schedulers)
-
-    async def _close_workers(self, grace: timedelta | None) -> None:
-        await _all(worker.close(grace) for worker in self._workers)
-
-    async def _close_schedulers(self) -> None:
-        await _all(scheduler.close() for scheduler in self._schedulers)
-
-    async def _close_queues(self) -> None:
-        await _all(queue.close() for queue in self._queues.values())
+            closings = (
+                (each.close() for each in self._queues.values()),
+                (each.close(length) for each in self._workers),
+                (each.close() for each in self._schedulers),
+            )
+            for each in closings:
+                last_first.push_async_callback(all_done, each)
 
     async def __aenter__(self) -> Self:
         try:
@@ -251,6 +260,8 @@ class Enfila(ForkAware):
     ) -> AbstractQueue[Any, Any]:
         """The queue with this name; always the same object, so that its listeners hear all.
 
+        Once that was closed the next call makes a new one, without listeners; with its options.
+
         Args:
             name: 1 to 255 characters.
             payload_type: payloads are validated against it and rebuilt in it; None for plain JSON.
@@ -268,13 +279,17 @@ class Enfila(ForkAware):
             "default_job_options": default_job_options,
             "retention": retention,
         }
-        if name in self._queues:
-            if any(value is not None for value in options.values()):
-                raise InvalidRequest(
-                    "queue", name, "it exists in this app: give its options where it is made first"
-                )
-            return self._queues[name]
+        name = checked_name("queue", name)
+        is_plain = all(value is None for value in options.values())
+        known = self._queues.get(name)
+        if known is not None and not known.is_closed:
+            if is_plain:
+                return known
+            allowed = "it exists in this app: give its options where it is made first"
+            raise InvalidRequest("queue", name, allowed)
+        options = self._queue_options.get(name, options) if is_plain else options
         queue = self._container.queue(name, **options)
+        self._queue_options[queue.name] = options
         if self._loop is not None:
             queue.attach_loop(self._loop)
         self._queues[queue.name] = queue
@@ -324,6 +339,7 @@ class Enfila(ForkAware):
         if queue is None or isinstance(queue, JobTypeRegistry):
             return self._worker_of_types(self._types if queue is None else queue, queues, options)
         served = self.queue(queue) if isinstance(queue, str) else queue
+        instance("queue", served, AbstractQueue, "a queue, its name, or job types")
         if isinstance(processor, JobTypeRegistry):
             return self._worker_of_types(processor, [served.name], options)
         if processor is None:
@@ -336,9 +352,7 @@ class Enfila(ForkAware):
         queues: Iterable[str] | None,
         options: WorkerOptions | None,
     ) -> WorkerService[Any, Any]:
-        if isinstance(queues, str):
-            raise InvalidRequest("queues", queues, "give a list of names")
-        names = types.queues if queues is None else list(queues)
+        names = types.queues if queues is None else several("queues", queues, "a list of names")
         served = self._container.served_queues([self.queue(name) for name in names], types)
         return self._keep(self._container.worker(served, types, options))
 
@@ -359,13 +373,6 @@ class Enfila(ForkAware):
     def _check_open(self) -> None:
         if self._is_closed:
             raise AlreadyClosed("this app")
-
-
-async def _all(closings: Iterable[Awaitable[None]]) -> None:
-    """Waits for all of them, and raises the first error only then."""
-    for answer in await asyncio.gather(*closings, return_exceptions=True):
-        if answer is not None:
-            raise answer
 
 
 async def migrate(url: str, *, schema: str | None = None, table_prefix: str = "enfila_") -> None:

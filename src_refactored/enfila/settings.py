@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from enfila.core.domain.errors import InvalidSettings
+from enfila.core.domain.showing import shown
 
 
 class Settings(BaseSettings):
@@ -49,8 +50,8 @@ def load_settings() -> Settings:
     except ValidationError as error:
         raise InvalidSettings(
             [
-                f"{_variable(problem['loc'])}: {problem['msg']} (given: {problem.get('input')!r})"
-                for problem in error.errors()
+                f"{_variable(each['loc'])}: {each['msg']} (given: {shown(each.get('input'))})"
+                for each in error.errors()
             ]
         ) from None
 

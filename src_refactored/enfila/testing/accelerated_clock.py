@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Final
 
 from enfila.core.application.ports.clock import Clock
-from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.checking import instant, number
+
+_SMALLEST: Final = 1e-9
+_LARGEST: Final = 1e9
+_ALLOWED: Final = "give a number above zero, at most a thousand million"
+_LATEST: Final = 32_503_680_000
+"""The year 3000, in seconds of a machine's clock."""
 
 
 class AcceleratedClock(Clock):
@@ -25,13 +32,13 @@ class AcceleratedClock(Clock):
     """
 
     def __init__(self, start: datetime, factor: float, *, began: float | None = None) -> None:
-        if start.utcoffset() is None:
-            raise InvalidRequest("start", start, "give an aware datetime (with a time zone)")
-        if factor <= 0:
-            raise InvalidRequest("factor", factor, "give a number above zero")
-        self._start = start.astimezone(UTC)
-        self._factor = factor
-        self._began = time.time() if began is None else began
+        self._start = instant("start", start)
+        self._factor = number("factor", factor, _SMALLEST, _LARGEST, _ALLOWED)
+        self._began = (
+            time.time()
+            if began is None
+            else number("began", began, 0, _LATEST, "give seconds of this machine's clock")
+        )
 
     def now(self) -> datetime:
         """The instant that it shows, aware, UTC."""

@@ -1,6 +1,7 @@
 """A stored value reads back unaltered, or is refused."""
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from enfila.core.domain.json_document import NULL, JsonDocument, JsonRefused
+from enfila.core.domain.json_document import MOST_LEVELS, NULL, JsonDocument, JsonRefused
+from tests.wrong_values import WRONG
 
 JSON = st.recursive(
     st.none()
@@ -62,6 +64,44 @@ def test_nesting_without_end_is_refused() -> None:
     endless["self"] = endless
     with pytest.raises(JsonRefused):
         JsonDocument.of(endless)
+
+
+@pytest.mark.parametrize("innermost", ["ascii", "ünicode", "\ud800", 1.5, None])
+@pytest.mark.parametrize(
+    "in_one", [lambda it: [it], lambda it: {"in": it}], ids=["lists", "objects"]
+)
+def test_a_value_may_be_nested_200_levels_deep(
+    innermost: Any, in_one: Callable[[Any], Any]
+) -> None:
+    value = innermost
+    for _ in range(MOST_LEVELS):
+        value = in_one(value)
+    document = JsonDocument.of(value)
+    assert JsonDocument(document.text).value == value
+    with pytest.raises(JsonRefused, match=r"^\$.* is nested too deeply: at most 200 levels are"):
+        JsonDocument.of(in_one(value))
+
+
+def test_a_deep_place_is_named_in_short() -> None:
+    long_key = "k" * 100_000
+    with pytest.raises(JsonRefused) as refusal:
+        JsonDocument.of({long_key: {long_key: [object()]}})
+    assert str(refusal.value).startswith("$.kkk")
+    assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize("make", WRONG.values(), ids=WRONG.keys())
+def test_any_value_is_stored_unaltered_or_refused_in_words(make: Callable[[], Any]) -> None:
+    for value in (make(), [make()], {"a": make()}):
+        assert _stored_or_refused(value)
+
+
+def _stored_or_refused(value: Any) -> bool:
+    try:
+        document = JsonDocument.of(value)
+    except JsonRefused as refusal:
+        return 0 < len(str(refusal)) < 600
+    return bool(JsonDocument(document.text).value == document.value)
 
 
 def test_an_integer_that_python_would_not_read_back_is_refused() -> None:

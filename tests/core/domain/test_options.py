@@ -83,7 +83,7 @@ def test_delay_and_run_at_exclude_each_other() -> None:
 
 @pytest.mark.parametrize("newest", [-1, -100])
 def test_a_negative_number_of_jobs_cannot_be_kept(newest: int) -> None:
-    with pytest.raises(InvalidRequest, match=r"retention\.newest: .* 0 or more"):
+    with pytest.raises(InvalidRequest, match=r"retention\.newest: .* from 0 to"):
         JobOptions(remove_on_complete=newest)
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from enfila.core.domain.duration import LONGEST, duration
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import LONGEST_MESSAGE, LONGEST_TRACE, JobError, storable
+from enfila.core.domain.job.failure import LONGEST_MESSAGE, LONGEST_TRACE, JobError
 from enfila.core.domain.job.policies.retention import Retention, RetentionPolicy
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.queue import QueueCounts, name
+from enfila.core.domain.showing import storable
 
 # ── lengths of time ──────────────────────────────────────────────────────────────────────────
 

@@ -15,8 +15,10 @@ from pyee.asyncio import AsyncIOEventEmitter
 from enfila.core.application.runtime.error_log import log_error
 from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.application.runtime.tasks import until_done
+from enfila.core.domain.checking import function, instance
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.events import Event
+from enfila.core.domain.showing import shown
 
 logger = logging.getLogger("enfila")
 
@@ -58,6 +60,7 @@ class Emitter(AsyncIOEventEmitter, ForkAware):
 
     def off(self, event: str, f: Callable[..., Any]) -> None:
         """Removes a listener. One that is not there is ignored."""
+        instance("event", event, str, "the name of an event")
         if f in self._events.get(event, ()):
             self.remove_listener(event, f)
 
@@ -94,9 +97,11 @@ class Emitter(AsyncIOEventEmitter, ForkAware):
         self.report_error(error, f"a listener of {name}")
 
     def _add_event_handler(self, event: str, k: Callable[..., Any], v: Callable[..., Any]) -> None:
+        instance("event", event, str, "the name of an event")
+        function("listener", v, "a function of one argument, the event")
         if event not in self._names and event not in _OF_PYEE:
             close = difflib.get_close_matches(event, self._names, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
+            hint = f"did you mean {shown(close[0])}? " if close else ""
             raise InvalidRequest(
                 "event", event, f"{hint}give one of {', '.join(sorted(self._names))}"
             )

@@ -37,6 +37,8 @@ import difflib
 from collections.abc import Sequence
 from datetime import timedelta
 
+from enfila.core.domain.showing import LONGEST_SHOWN, plain, shown
+
 
 class EnfilaError(Exception):
     """Base class of all errors that enfila raises."""
@@ -58,7 +60,9 @@ class InvalidRequest(EnfilaError, ValueError):
         self.field = field
         self.value = value
         self.allowed = allowed
-        super().__init__(f"{field}: {_shown(value)} is not allowed; {allowed}")
+        super().__init__(
+            f"{plain(field, LONGEST_SHOWN)}: {shown(value)} is not allowed; {plain(allowed)}"
+        )
 
 
 class InvalidSettings(InvalidRequest):
@@ -66,7 +70,7 @@ class InvalidSettings(InvalidRequest):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__("settings", f"{len(problems)} wrong", "; ".join(problems))
+        super().__init__("settings", f"{len(problems)} wrong", "; ".join(map(plain, problems)))
 
 
 class UnknownTimeZone(InvalidRequest):
@@ -75,7 +79,7 @@ class UnknownTimeZone(InvalidRequest):
     def __init__(self, name: object, nearest: str | None) -> None:
         self.name = name
         self.nearest = nearest
-        hint = "" if nearest is None else f"; did you mean {nearest!r}?"
+        hint = "" if nearest is None else f"; did you mean {shown(nearest)}?"
         super().__init__(
             "time_zone",
             name,
@@ -92,7 +96,7 @@ class DriverMissing(InvalidRequest):
         super().__init__(
             "url",
             scheme,
-            f"its driver {package!r} is not installed: pip install 'enfila[{extra}]'",
+            f"its driver {shown(package)} is not installed: pip install 'enfila[{plain(extra)}]'",
         )
 
 
@@ -108,7 +112,7 @@ class JobNotFound(NotFound):
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
-        super().__init__(f"job {job_id} does not exist (never added, or removed since)")
+        super().__init__(f"job {plain(job_id)} does not exist (never added, or removed since)")
 
 
 class JobTypeNotFound(NotFound):
@@ -118,8 +122,8 @@ class JobTypeNotFound(NotFound):
         self.name = name
         self.known = tuple(known)
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; perhaps {near[0]!r} is meant" if near else ""
-        super().__init__(f"no job type is named {name!r}{hint}")
+        hint = f"; perhaps {shown(near[0])} is meant" if near else ""
+        super().__init__(f"no job type is named {shown(name)}{hint}")
 
 
 class ScheduleNotFound(NotFound):
@@ -127,7 +131,7 @@ class ScheduleNotFound(NotFound):
 
     def __init__(self, slug: str) -> None:
         self.slug = slug
-        super().__init__(f"schedule {slug!r} does not exist (never created, or deleted since)")
+        super().__init__(f"schedule {shown(slug)} does not exist (never created, or deleted since)")
 
 
 # ── conflicts with the current state ─────────────────────────────────────────────────────────
@@ -146,8 +150,8 @@ class MoveNotAllowed(Conflict):
         self.wanted = wanted
         self.allowed_from = tuple(allowed_from)
         super().__init__(
-            f"job {job_id} is {state} and cannot {wanted}; "
-            f"allowed from: {', '.join(self.allowed_from)}"
+            f"job {plain(job_id)} is {plain(state)} and cannot {plain(wanted)}; "
+            f"allowed from: {plain(', '.join(map(plain, self.allowed_from)))}"
         )
 
 
@@ -157,7 +161,9 @@ class StaleTransition(Conflict):
     def __init__(self, job_id: str, wanted: str) -> None:
         self.job_id = job_id
         self.wanted = wanted
-        super().__init__(f"job {job_id} moved meanwhile, so it was not {wanted}; nothing changed")
+        super().__init__(
+            f"job {plain(job_id)} moved meanwhile, so it was not {plain(wanted)}; nothing changed"
+        )
 
 
 class KeyTaken(Conflict):
@@ -179,7 +185,8 @@ class LockLost(Conflict):
         self.job_id = job_id
         self.token = token
         super().__init__(
-            f"job {job_id} is no longer held under lock token {token}; nothing was written"
+            f"job {plain(job_id)} is no longer held under lock token {shown(token)}; "
+            "nothing was written"
         )
 
 
@@ -190,7 +197,8 @@ class QueueNotEmpty(Conflict):
         self.queue = queue
         self.active = active
         super().__init__(
-            f"queue {queue!r} has {active} active job(s); wait for them or pass force=True"
+            f"queue {shown(queue)} has {shown(active)} active job(s); "
+            "wait for them or pass force=True"
         )
 
 
@@ -199,7 +207,7 @@ class AlreadyClosed(Conflict):
 
     def __init__(self, what: str) -> None:
         self.what = what
-        super().__init__(f"{what} is closed; make a new one")
+        super().__init__(f"{plain(what)} is closed; make a new one")
 
 
 class AlreadyRunning(Conflict):
@@ -207,7 +215,7 @@ class AlreadyRunning(Conflict):
 
     def __init__(self, what: str) -> None:
         self.what = what
-        super().__init__(f"{what} runs already; make another one to run beside it")
+        super().__init__(f"{plain(what)} runs already; make another one to run beside it")
 
 
 class JobNotCompleted(Conflict):
@@ -217,7 +225,7 @@ class JobNotCompleted(Conflict):
         self.job_id = job_id
         self.state = state
         self.reason = reason
-        super().__init__(f"job {job_id} ended as {state}: {reason}")
+        super().__init__(f"job {plain(job_id)} ended as {plain(state)}: {plain(reason)}")
 
 
 class ScheduleExists(Conflict):
@@ -225,7 +233,9 @@ class ScheduleExists(Conflict):
 
     def __init__(self, slug: str) -> None:
         self.slug = slug
-        super().__init__(f"schedule {slug!r} exists already; update it, or choose another slug")
+        super().__init__(
+            f"schedule {shown(slug)} exists already; update it, or choose another slug"
+        )
 
 
 class ScheduleChanged(Conflict):
@@ -236,7 +246,7 @@ class ScheduleChanged(Conflict):
         self.expected = expected
         self.found = found
         super().__init__(
-            f"schedule {slug!r} has version {found} by now and not {expected}; "
+            f"schedule {shown(slug)} has version {shown(found)} by now and not {shown(expected)}; "
             "look at it again before you change it"
         )
 
@@ -266,7 +276,7 @@ class ResultRefused(HandlerError):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"the result cannot be stored: {reason}")
+        super().__init__(f"the result cannot be stored: {plain(reason)}")
 
 
 class ProcessorMissing(HandlerError):
@@ -276,7 +286,8 @@ class ProcessorMissing(HandlerError):
         self.name = name
         self.known = tuple(known)
         super().__init__(
-            f"no processor for jobs named {name!r}; this worker knows: {', '.join(known) or 'none'}"
+            f"no processor for jobs named {shown(name)}; "
+            f"this worker knows: {plain(', '.join(map(plain, known))) or 'none'}"
         )
 
 
@@ -290,8 +301,10 @@ class SchemaMismatch(EnfilaError):
         self.found = found
         self.expected = expected
         self.advice = advice
+        standing = "none" if found is None else plain(found)
         super().__init__(
-            f"the database has schema {found or 'none'}, this enfila needs {expected}; {advice}"
+            f"the database has schema {standing}, "
+            f"this enfila needs {plain(expected)}; {plain(advice)}"
         )
 
 
@@ -310,12 +323,4 @@ class RepositoryUnavailable(EnfilaError):
         self.reason = reason
         self.uncertain = uncertain
         ending = "; it is unknown whether the write took place" if uncertain else ""
-        super().__init__(f"database {target} is not available: {reason}{ending}")
-
-
-_LONGEST_SHOWN = 120
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+        super().__init__(f"database {plain(target)} is not available: {plain(reason)}{ending}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -10,9 +10,10 @@ from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import Json
+from enfila.core.domain.showing import shown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Event:
     """Base class of all events.
 
@@ -24,8 +25,12 @@ class Event:
     name: ClassVar[str]
     at: datetime
 
+    def __repr__(self) -> str:
+        values = (f"{each.name}={shown(getattr(self, each.name))}" for each in fields(self))
+        return f"{type(self).__qualname__}({', '.join(values)})"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class QueueEvent(Event):
     """Base class of the events of a queue.
 
@@ -36,7 +41,7 @@ class QueueEvent(Event):
     queue: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobEvent(QueueEvent):
     """Base class of the events of a job."""
 
@@ -44,7 +49,7 @@ class JobEvent(QueueEvent):
     job_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobAdded(JobEvent):
     """A job was added and its transaction committed."""
 
@@ -53,7 +58,7 @@ class JobAdded(JobEvent):
     run_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobActive(JobEvent):
     """A worker started to run a job."""
 
@@ -62,7 +67,7 @@ class JobActive(JobEvent):
     worker_id: WorkerId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobProgressed(JobEvent):
     """A progress update of a running job was stored."""
 
@@ -70,7 +75,7 @@ class JobProgressed(JobEvent):
     progress: Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobLogged(JobEvent):
     """A log line of a running job was stored."""
 
@@ -78,7 +83,7 @@ class JobLogged(JobEvent):
     line: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobCompleted(JobEvent):
     """A job completed."""
 
@@ -88,7 +93,7 @@ class JobCompleted(JobEvent):
     duration: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobRetrying(JobEvent):
     """An attempt failed, and another one follows at `run_at`."""
 
@@ -99,7 +104,7 @@ class JobRetrying(JobEvent):
     run_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobFailed(JobEvent):
     """A job failed, and no attempt follows."""
 
@@ -108,7 +113,7 @@ class JobFailed(JobEvent):
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobDelayed(JobEvent):
     """A job waits until `run_at`: added with a delay, snoozed, or in its backoff."""
 
@@ -116,7 +121,7 @@ class JobDelayed(JobEvent):
     run_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobStalled(JobEvent):
     """The lock of an active job expired, as its worker died. `state` is the job's new state."""
 
@@ -125,7 +130,7 @@ class JobStalled(JobEvent):
     state: JobState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobCancelled(JobEvent):
     """A job ended as cancelled."""
 
@@ -133,56 +138,56 @@ class JobCancelled(JobEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobRemoved(JobEvent):
     """One job was removed with `remove`. Bulk removals (drain, clean, retention) emit no event."""
 
     name: ClassVar[str] = "job.removed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class QueuePaused(QueueEvent):
     """The queue was paused: its jobs are not claimed until it is resumed."""
 
     name: ClassVar[str] = "queue.paused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class QueueResumed(QueueEvent):
     """The queue was resumed: its jobs are claimed again."""
 
     name: ClassVar[str] = "queue.resumed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class QueueDrained(QueueEvent):
     """The last unfinished job of the queue ended or was removed through this queue object."""
 
     name: ClassVar[str] = "queue.drained"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WorkerEvent(QueueEvent):
     """Base class of the events of a worker."""
 
     worker_id: WorkerId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WorkerReady(WorkerEvent):
     """The worker starts to claim jobs."""
 
     name: ClassVar[str] = "worker.ready"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WorkerClosed(WorkerEvent):
     """The worker has stopped and holds no jobs."""
 
     name: ClassVar[str] = "worker.closed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WorkerJobActive(WorkerEvent):
     """A run started."""
 
@@ -192,7 +197,7 @@ class WorkerJobActive(WorkerEvent):
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WorkerJobProcessed(WorkerEvent):
     """A run succeeded, and its completion was accepted."""
 
@@ -204,7 +209,7 @@ class WorkerJobProcessed(WorkerEvent):
     duration: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WorkerJobErrored(WorkerEvent):
     """An attempt failed, whether another one follows or not."""
 
@@ -215,7 +220,7 @@ class WorkerJobErrored(WorkerEvent):
     error: JobError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WorkerLockLost(WorkerEvent):
     """The worker lost the lock of a job: another worker has claimed the job, or may have.
 
@@ -228,7 +233,7 @@ class WorkerLockLost(WorkerEvent):
     job_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WorkerErrorOccurred(WorkerEvent):
     """An error outside of the jobs (database, listener); the worker continues."""
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import storable
+from enfila.core.domain.checking import flag, instance, text, whole
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.job.running.attempt import AttemptOutcome
 from enfila.core.domain.queue import name as checked_name
@@ -45,32 +44,18 @@ class JobType:
     enabled: bool = True
 
     def __post_init__(self) -> None:
-        _ = checked_name("name", self.name)
-        _ = checked_name("queue", self.queue)
-        if not isinstance(self.options, JobOptions):
-            raise InvalidRequest("options", self.options, "give JobOptions(…)")
-        _check_running(self.max_concurrency)
-        if self.display_name == "":
-            object.__setattr__(self, "display_name", self.name)
-        _ = checked_name("display_name", self.display_name)
-        _check_description(self.description)
-        if not isinstance(self.enabled, bool):
-            raise InvalidRequest("enabled", self.enabled, "give True or False")
+        self._set("name", checked_name("name", self.name))
+        self._set("queue", checked_name("queue", self.queue))
+        instance("options", self.options, JobOptions, "JobOptions(…)")
+        if self.max_concurrency is not None:
+            whole("max_concurrency", self.max_concurrency, 1, MOST_RUNNING)
+        shown_as = self.name if self.display_name == "" else self.display_name
+        self._set("display_name", checked_name("display_name", shown_as))
+        self._set("description", text("description", self.description, LONGEST_DESCRIPTION))
+        flag("enabled", self.enabled)
 
-
-def _check_running(value: int | None) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_RUNNING:
-        allowed = f"give a whole number from 1 to {MOST_RUNNING:,}, or None for no limit"
-        raise InvalidRequest("max_concurrency", value, allowed)
-
-
-def _check_description(value: str) -> None:
-    is_text = isinstance(value, str) and len(value) <= LONGEST_DESCRIPTION
-    if not is_text or storable(value) != value:
-        allowed = f"give at most {LONGEST_DESCRIPTION:,} characters, none of them NUL"
-        raise InvalidRequest("description", value, f"{allowed} or a lone surrogate")
+    def _set(self, name: str, value: str) -> None:
+        object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import storable
+from enfila.core.domain.checking import text
 from enfila.core.domain.job.state import JobState
 
 LONGEST_NAME: Final = 255
@@ -19,13 +18,7 @@ def name(field: str, value: str) -> str:
     Raises:
         InvalidRequest: not text of 1 to 255 characters, or with characters that cannot be stored.
     """
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or storable(value) != value:
-        raise InvalidRequest(
-            field,
-            value,
-            f"give 1 to {LONGEST_NAME} characters, none of them NUL or a lone surrogate",
-        )
-    return value
+    return text(field, value, LONGEST_NAME, shortest=1)
 
 
 @dataclass(frozen=True, slots=True)

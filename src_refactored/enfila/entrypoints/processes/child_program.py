@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 
 from enfila.core.application.worker.shutdown import SIGNALS
 from enfila.core.domain.errors import InvalidRequest, RepositoryUnavailable, SchemaMismatch
+from enfila.core.domain.showing import message_of
 from enfila.entrypoints.processes.messages import Failed, Loaded, Message, Order
 from enfila.entrypoints.processes.target import AsyncFunction, described, load
 
@@ -52,7 +53,7 @@ class ChildProgram:
         try:
             work = load(target)
         except InvalidRequest as error:
-            self._fail(str(error), needs_a_person=True)
+            self._fail(message_of(error), needs_a_person=True)
         _rest_the_collector()
         self._say(Loaded())
         try:

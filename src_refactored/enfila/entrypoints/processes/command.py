@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.showing import message_of
 from enfila.entrypoints.processes.worker_processes import WorkerProcesses
 
 _DESCRIPTION: Final = """\
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.target, processes=given.processes, stop_timeout=given.stop_timeout
         )
     except InvalidRequest as error:
-        parser.error(str(error))
+        parser.error(message_of(error))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     return processes.run()
 

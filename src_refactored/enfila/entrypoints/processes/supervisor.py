@@ -10,6 +10,7 @@ from typing import Final
 
 from enfila.core.application.runtime.waiting import is_set_within
 from enfila.core.application.worker.shutdown import SIGNALS
+from enfila.core.domain.showing import message_of
 from enfila.entrypoints.processes.child import Child, End
 from enfila.entrypoints.processes.messages import Failed, Order
 from enfila.entrypoints.processes.restart_pace import RestartPace
@@ -125,7 +126,7 @@ class Supervisor:
         try:
             child = Child.start(number, self._target, self._stop_timeout)
         except OSError as error:
-            sentence = f"it could not be started: {error}"
+            sentence = f"it could not be started: {message_of(error)}"
             return f"Worker process {number}", End(1, 0.0, Failed(sentence, needs_a_person=False))
         self._children[number] = child
         logger.info("%s has started.", child)

@@ -12,7 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from enfila.core.domain import showing
 from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.showing import class_name, message_of, shown
 
 AsyncFunction = Callable[[], Coroutine[Any, Any, object]]
 """An async function without arguments, such as `asyncio.run` is given a call of."""
@@ -33,6 +35,7 @@ def name_of(target: str | AsyncFunction) -> str:
         InvalidRequest: no such name, or a function that no other process could find.
     """
     if isinstance(target, str):
+        target = str.__str__(target)
         parts = target.replace(":", ".").split(".")
         if target.count(":") != 1 or not all(part.isidentifier() for part in parts):
             raise InvalidRequest("target", target, _WANTED)
@@ -58,14 +61,16 @@ def load(target: str) -> AsyncFunction:
     found = _look_up(imported := _import(target, module), name)
     if found is None:
         near = difflib.get_close_matches(name, [each for each in vars(imported) if each[0] != "_"])
-        hint = f", perhaps {near[0]!r} is meant" if near else ""
-        raise InvalidRequest("target", target, f"the module {module!r} has no {name!r}{hint}")
+        hint = f", perhaps {shown(near[0])} is meant" if near else ""
+        raise InvalidRequest(
+            "target", target, f"the module {shown(module)} has no {shown(name)}{hint}"
+        )
     return _checked(target, found)
 
 
 def described(error: BaseException) -> str:
     """An error in one sentence, with the place in the user's code where it was raised."""
-    text = str(error) if isinstance(error, InvalidRequest) else f"{type(error).__name__}: {error}"
+    text = message_of(error) if isinstance(error, InvalidRequest) else showing.described(error)
     if isinstance(error, SyntaxError):  # names its place itself
         return text
     frames = [
@@ -82,7 +87,9 @@ def _import(target: str, module: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             raise InvalidRequest(
-                "target", target, f"there is no module {error.name!r} in {Path.cwd()} or installed"
+                "target",
+                target,
+                f"there is no module {shown(error.name)} in {Path.cwd()} or installed",
             ) from error
         raise _cannot_be_imported(target, module, error) from error
     except Exception as error:  # a module may raise anything
@@ -90,7 +97,7 @@ def _import(target: str, module: str) -> ModuleType:
 
 
 def _cannot_be_imported(target: str, module: str, error: Exception) -> InvalidRequest:
-    return InvalidRequest("target", target, f"importing {module!r} raises {described(error)}")
+    return InvalidRequest("target", target, f"importing {shown(module)} raises {described(error)}")
 
 
 def _look_up(where: object, name: str) -> object:
@@ -108,10 +115,10 @@ def _checked(target: str, found: object) -> AsyncFunction:
         _ = inspect.signature(found).bind()
     except TypeError as error:
         raise InvalidRequest(
-            "target", target, f"it has to work without arguments: {error}"
+            "target", target, f"it has to work without arguments: {message_of(error)}"
         ) from error
     return found
 
 
 def _kind_of(found: object) -> str:
-    return "a plain function" if inspect.isfunction(found) else f"a {type(found).__name__}"
+    return "a plain function" if inspect.isfunction(found) else f"a {class_name(type(found))}"

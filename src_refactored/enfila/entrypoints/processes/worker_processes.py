@@ -9,6 +9,7 @@ from typing import Final
 
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import AlreadyRunning, InvalidRequest
+from enfila.core.domain.showing import shown
 from enfila.entrypoints.processes.child import NAME
 from enfila.entrypoints.processes.supervisor import Supervisor, Urgency
 from enfila.entrypoints.processes.target import AsyncFunction, name_of
@@ -73,7 +74,7 @@ class WorkerProcesses:
         """
         _check_is_no_worker_process()
         if self._running is not None:
-            raise AlreadyRunning(f"the processes of {self.target!r}")
+            raise AlreadyRunning(f"the processes of {shown(self.target)}")
         supervisor = Supervisor(self.target, self.processes, self._stop_timeout)
         self._running = supervisor, asyncio.get_running_loop()
         try:

@@ -27,7 +27,7 @@ def make_repository(
         InvalidRequest: a database that enfila does not know, or a wrong setting.
         DriverMissing: the database's driver is not installed.
     """
-    if str(url).startswith("memory:"):
+    if isinstance(url, str) and str.startswith(url, "memory:"):
         from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 
         return InMemoryJobRepository(clock=clock)

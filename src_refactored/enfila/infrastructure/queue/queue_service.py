@@ -30,7 +30,8 @@ from enfila.core.application.queue.operations.checking import (
 from enfila.core.application.queue.operations.job_handle import JobHandle
 from enfila.core.application.queue.queue_components import QueueComponents
 from enfila.core.application.runtime.garbage_collection import without_garbage_collection
-from enfila.core.application.system_clock import SystemClock
+from enfila.core.application.system_clock import clock_or_system
+from enfila.core.domain.checking import flag, function, instance, several, whole
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import (
     AlreadyClosed,
@@ -40,7 +41,7 @@ from enfila.core.domain.errors import (
 )
 from enfila.core.domain.job.adding.addition import Added
 from enfila.core.domain.job.failure import JobError
-from enfila.core.domain.job.identity import JobId, WorkerId, job_id as checked_id
+from enfila.core.domain.job.identity import JobId, WorkerId, checked_worker_id, job_id as checked_id
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.policies.retention import RetentionPolicy
@@ -51,6 +52,7 @@ from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import LARGEST_DOCUMENT, Json, JsonDocument
 from enfila.core.domain.queue import QueueCounts, name as checked_name
+from enfila.core.domain.showing import shown
 
 T = TypeVar("T")
 
@@ -97,12 +99,21 @@ class QueueService(AbstractQueue[P, R]):
         payload_limit: int = LARGEST_DOCUMENT,
     ) -> None:
         super().__init__(checked_name("queue", name))
-        self._repository = repository
+        if wake_up is not None:
+            instance("wake_up", wake_up, WakeUp, "a WakeUp or None")
+        if retention is not None:
+            instance("retention", retention, RetentionPolicy, "a RetentionPolicy or None")
+        if job_types is not None:
+            instance("job_types", job_types, JobCatalog, "a JobTypeRegistry or None")
+        limit = whole("payload_limit", payload_limit, 1)
+        self._repository = instance(
+            "repository", repository, IJobRepository, "a job repository, or use Enfila(url)"
+        )
         self._wake_up = wake_up or InProcessWakeUp()
-        self._codec = PayloadCodec(payload_type, result_type, limit=payload_limit)
+        self._codec = PayloadCodec(payload_type, result_type, limit=limit)
         self._job_types = job_types
         self._components = QueueComponents(
-            name,
+            self.name,
             repository,
             wake_up=self._wake_up,
             emitter=self,
@@ -112,8 +123,8 @@ class QueueService(AbstractQueue[P, R]):
             catalog=job_types,
             retention=retention,
             interceptors=Interceptors.of(interceptors),
-            clock=clock or SystemClock(),
-            random=random,
+            clock=clock_or_system(clock),
+            random=function("random", random, "a function without arguments"),
             check_open=self._check_open,
         )
         self.outcomes = self._components.outcomes
@@ -122,6 +133,7 @@ class QueueService(AbstractQueue[P, R]):
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes `loop` the one that `add_sync` runs on; else it is the first it was used on."""
+        instance("loop", loop, asyncio.AbstractEventLoop, "an event loop")
         self._components.portal.attach(loop)
 
     def _codec_of(self, job: Job) -> PayloadCodec:
@@ -141,7 +153,7 @@ class QueueService(AbstractQueue[P, R]):
         self._components.portal.settle_here()
 
     def _closed(self) -> AlreadyClosed:
-        return AlreadyClosed(f"queue {self.name!r}")
+        return AlreadyClosed(f"queue {shown(self.name)}")
 
     async def _write(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Writes and then tells, to the end even if the caller is cancelled."""
@@ -177,7 +189,7 @@ class QueueService(AbstractQueue[P, R]):
     ) -> list[JobHandle[R]]:
         adding = self._enter().adding
         with without_garbage_collection():
-            made = [adding.make(new_job(job)) for job in jobs]
+            made = [adding.make(new_job(job)) for job in several("jobs", jobs, "new jobs")]
         if session is None:
             added = await adding.add_all(made)
         else:
@@ -220,13 +232,14 @@ class QueueService(AbstractQueue[P, R]):
         newest_first: bool = False,
     ) -> list[JobHandle[R]]:
         self._enter()
-        wanted = {checked_state(state) for state in states} or set(JobState)
+        named = several("states", states, "states, or none for all")
+        wanted = {checked_state(state) for state in named} or set(JobState)
         jobs = await self._repository.find(
             self.name,
             wanted,
             limit=checked_count("limit", limit),
             offset=checked_count("offset", offset),
-            newest_first=newest_first,
+            newest_first=flag("newest_first", newest_first),
         )
         return [self._handle(job) for job in jobs]
 
@@ -247,7 +260,7 @@ class QueueService(AbstractQueue[P, R]):
         await self._write(self._enter().control.resume())
 
     async def drain(self, *, delayed: bool = False) -> int:
-        return await self._write(self._enter().control.drain(delayed=delayed))
+        return await self._write(self._enter().control.drain(delayed=flag("delayed", delayed)))
 
     async def clean(
         self,
@@ -261,7 +274,7 @@ class QueueService(AbstractQueue[P, R]):
         return await self._write(self._enter().control.clean(ended, age, most))
 
     async def obliterate(self, *, force: bool = False) -> int:
-        return await self._write(self._enter().control.obliterate(force=force))
+        return await self._write(self._enter().control.obliterate(force=flag("force", force)))
 
     async def retry(self, job_id: JobId | str, *, fresh_attempts: bool = False) -> JobHandle[R]:
         wanted = checked_id(job_id)
@@ -293,10 +306,14 @@ class QueueService(AbstractQueue[P, R]):
     ) -> list[Job]:
         length = duration("lock_duration", lock_duration, allow_zero=False)
         most = checked_count("limit", limit, lowest=1)
-        return await self._enter().claiming.claim(Claim(self.name, worker_id, most, length, names))
+        claimer = checked_worker_id(worker_id)
+        if names is not None:
+            given = several("names", names, "names of jobs, or None for all")
+            names = frozenset([checked_name("names", each) for each in given])
+        return await self._enter().claiming.claim(Claim(self.name, claimer, most, length, names))
 
     def read_payload(self, job: Job) -> P:
-        payload: P = self._codec.read_payload(job.document)
+        payload: P = self._codec.read_payload(_claimed(job).document)
         return payload
 
     def write_result(self, result: R | None) -> JsonDocument:
@@ -306,10 +323,12 @@ class QueueService(AbstractQueue[P, R]):
         self, locks: Sequence[Lock], lock_duration: Duration
     ) -> list[Extension]:
         length = duration("lock_duration", lock_duration, allow_zero=False)
+        for each in several("locks", locks, "locks of jobs"):
+            instance("locks", each, Lock, "locks of jobs")
         return await self.outcomes.extend_locks(locks, length)
 
     async def mark_job_as_active(self, job: Job) -> None:
-        self._enter().publisher.started(job)
+        self._enter().publisher.started(_claimed(job))
 
     async def mark_job_as_completed(self, job: Job, result: R | None = None) -> Job:
         return await self._settle_one(job, Completed(self.write_result(result)))
@@ -317,11 +336,11 @@ class QueueService(AbstractQueue[P, R]):
     async def mark_job_as_failed(
         self, job: Job, error: BaseException | JobError | str, *, recoverable: bool = True
     ) -> Job:
-        is_recoverable = recoverable and not isinstance(error, Unrecoverable)
+        is_recoverable = flag("recoverable", recoverable) and not isinstance(error, Unrecoverable)
         return await self._settle_one(job, Failed(job_error(error), is_recoverable))
 
     async def _settle_one(self, job: Job, outcome: Outcome) -> Job:
-        [after] = await self.outcomes.settle([(job, outcome)])
+        [after] = await self.outcomes.settle([(_claimed(job), outcome)])
         if after is None:
             raise LockLost(job.id, job.token)
         return after
@@ -335,7 +354,7 @@ class QueueService(AbstractQueue[P, R]):
     async def _say_one(
         self, job: Job, *, progress: JsonDocument | None = None, lines: tuple[str, ...] = ()
     ) -> None:
-        keep = job.options.keep_logs
+        keep = _claimed(job).options.keep_logs
         update = ProgressUpdate(job.id, job.token, job.attempt, progress, lines, keep)
         [is_held] = await self.outcomes.update_progress([(job, update)])
         if not is_held:
@@ -346,6 +365,7 @@ class QueueService(AbstractQueue[P, R]):
         return await self._repository.storage.queues.until_next_due(self.name)
 
     def listen(self, hint: Hint) -> asyncio.Event:
+        instance("hint", hint, Hint, "a Hint")
         return self._wake_up.listen(self.name, hint)
 
     def ignore(self, hint: Hint, event: asyncio.Event) -> None:
@@ -354,9 +374,19 @@ class QueueService(AbstractQueue[P, R]):
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 
     def start_maintenance(self, options: MaintenanceOptions | None = None) -> None:
+        if options is not None:
+            instance("options", options, MaintenanceOptions, "MaintenanceOptions(…) or None")
         self._enter().maintenance.start(options or MaintenanceOptions())
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
 
     async def close(self) -> None:
         self._is_closed = True
         await self._components.close(self._closed())
         await self.wait_for_listeners()
+
+
+def _claimed(job: Job) -> Job:
+    return instance("job", job, Job, "a job that was fetched")

@@ -1,8 +1,12 @@
 """Arguments on their way into a job and back, and what is no job type."""
 
 import enum
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -195,9 +199,36 @@ def with_a_strange_result() -> ModuleNotFoundError:
 def with_an_unknown_name(value: "NoSuchType") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
+def counting(count: int) -> "Iterator[int]":
+    yield from range(count)
+
+
+async def counting_slowly(count: int) -> "AsyncIterator[int]":
+    yield count
+
+
+def with_a_wrong_annotation(value: "int | 'x' + 1") -> None: ...  # type: ignore[valid-type]  # noqa: F821
+
+
+def _of_a_class(kind: type) -> None: ...
+
+
+class Abstract(ABC):
+    @abstractmethod
+    def run(self) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
+        (counting, "it has `yield`"),
+        (counting_slowly, "it has `yield`"),
+        (partial(counting, 1), "it has `yield`"),
+        (partial(Colour), "a partial of a class"),
+        (Abstract, "the class is abstract"),
+        (with_a_wrong_annotation, "one of its annotations cannot be evaluated: TypeError: "),
+        (min, "Python cannot tell its parameters"),
+        (classmethod(_of_a_class), "give a function, a class with a method `run`"),
         (several, "no \\*args, \\*\\*kwargs or `/`"),
         (by_name, "no \\*args, \\*\\*kwargs or `/`"),
         (by_place, "no \\*args, \\*\\*kwargs or `/`"),
@@ -207,6 +238,7 @@ def with_an_unknown_name(value: "NoSuchType") -> None: ...  # type: ignore[name-
         (7, "give a function, a class with a method `run`, or an object with one"),
         (Colour, "a class with a method `run`"),
     ],
+    ids=itertools.count(),
 )
 def test_what_cannot_be_a_job_type_is_refused_when_it_is_declared(
     types: JobTypeRegistry, function: Any, reason: str
@@ -214,3 +246,52 @@ def test_what_cannot_be_a_job_type_is_refused_when_it_is_declared(
     with pytest.raises(InvalidRequest, match=f"^job type 'odd': .*{reason}"):
         types.job("odd")(function)
     assert "odd" not in types
+
+
+class Adder:
+    """Adds."""
+
+    amount: "NoSuchType"  # type: ignore[name-defined]  # noqa: F821
+
+    def __call__(self, number: int, more: int = 1) -> int:
+        return number + more
+
+
+class SlowAdder:
+    async def __call__(self, number: int) -> int:
+        return number + 1
+
+
+def add(number: int, more: int) -> int:
+    """Adds two numbers."""
+    return number + more
+
+
+async def add_slowly(more: int, number: int) -> int:
+    return number + more
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        Adder(),
+        SlowAdder(),
+        Adder().__call__,
+        partial(add, more=1),
+        partial(add_slowly, 1),
+        partial(partial(add_slowly, 1)),
+        partial(Adder(), more=1),
+        staticmethod(partial(add, more=1)),
+        lru_cache(Adder().__call__),
+    ],
+    ids=itertools.count(),
+)
+async def test_whatever_can_be_called_is_a_job_type(types: JobTypeRegistry, function: Any) -> None:
+    declared = types.job("add")(function)
+    assert await declared.call_now(number=41) == 42
+    with pytest.raises(InvalidRequest, match=r"payload of 'add'"):
+        await declared.call_now(number="many")
+
+
+def test_a_partial_is_described_by_its_function(types: JobTypeRegistry) -> None:
+    assert types.job("add")(partial(add, more=1)).definition.description == "Adds two numbers."

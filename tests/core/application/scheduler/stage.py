@@ -9,6 +9,7 @@ from enfila.core.application.emitter import Emitter
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.interceptors import Interceptors
 from enfila.core.application.job_types.registry import JobTypeRegistry
+from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.scheduler.managing.schedules import Schedules
 from enfila.core.application.scheduler.managing.target_check import TargetCheck
 from enfila.core.application.scheduler.ticks.recording import Recording
@@ -35,9 +36,12 @@ POLL = timedelta(seconds=30)
 class Stage:
     """A service of schedules, and one process's ticking and recording."""
 
-    def __init__(self) -> None:
-        self.clock = FrozenClock()
-        self.repository = InMemoryJobRepository(self.clock)
+    def __init__(
+        self, repository: IJobRepository | None = None, clock: FrozenClock | None = None
+    ) -> None:
+        self.clock = clock or FrozenClock()
+        self.memory = InMemoryJobRepository(self.clock)
+        self.repository = repository or self.memory
         self.wake_up = InProcessWakeUp()
         self.interceptors = Interceptors()
         self.types = JobTypeRegistry()
@@ -94,9 +98,9 @@ class Stage:
         """Where they are."""
         return [run.state for run in await self.runs(slug)]
 
-    async def claim(self) -> Job:
+    async def claim(self, queue: str = QUEUE) -> Job:
         """The next job, in the hands of a worker."""
-        claim = Claim(QUEUE, new_worker_id(), 1, timedelta(days=1))
+        claim = Claim(queue, new_worker_id(), 1, timedelta(days=1))
         [job] = await self.repository.claim(claim)
         return job
 

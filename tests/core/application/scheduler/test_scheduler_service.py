@@ -175,7 +175,7 @@ async def test_old_runs_are_forgotten_and_next_times_looked_up_at_the_start(
     created = await stage.create("rule", trigger="0 12 * * *")
     moved = created.next_run_at
     assert moved is not None
-    rule = stage.repository.storage.store.schedules["rule"]
+    rule = stage.memory.storage.store.schedules["rule"]
     rule.next_run_at = moved + timedelta(hours=1)
     await stage.create()
     await stage.tick()
@@ -192,7 +192,7 @@ async def test_old_runs_are_forgotten_and_next_times_looked_up_at_the_start(
     monkeypatch.setattr(stage.repository.storage.schedule_runs, "forget", counted)
     async with make_scheduler(keep_runs=60):
         await until(lambda: bool(forgotten), stage)
-        rules = stage.repository.storage.store.schedules
+        rules = stage.memory.storage.store.schedules
         await until(lambda: rules["rule"].next_run_at == moved, stage)
     assert forgotten[0] == 1
 
@@ -266,7 +266,7 @@ async def test_no_tick_of_the_old_rule_is_made_after_an_edit_under_load(
 
 def have_run(stage: Stage, count: int) -> bool:
     """Whether there are so many runs."""
-    return len(stage.repository.storage.store.schedule_runs) >= count
+    return len(stage.memory.storage.store.schedule_runs) >= count
 
 
 async def count_of(stage: Stage, slug: str) -> int:

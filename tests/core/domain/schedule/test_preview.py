@@ -76,7 +76,7 @@ def test_a_preview_has_words_and_ends_with_the_schedule() -> None:
 
 @pytest.mark.parametrize("count", [0, 1_001, True])
 def test_a_preview_is_bounded(count: int) -> None:
-    with pytest.raises(InvalidRequest, match=r"count: .* give 1 to 1,000"):
+    with pytest.raises(InvalidRequest, match=r"count: .* give a whole number from 1 to 1,000"):
         preview(definition(Cron("@hourly")), datetime(2025, 3, 5, tzinfo=UTC), count)
 
 

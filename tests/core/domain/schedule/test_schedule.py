@@ -23,6 +23,7 @@ from enfila.core.domain.schedule.triggers.cron import Cron
 from enfila.core.domain.schedule.triggers.interval import AfterCompletion, Interval
 from enfila.core.domain.schedule.triggers.once import Once
 from enfila.core.domain.schedule.triggers.times_of_day import TimesOfDay
+from enfila.core.domain.schedule.triggers.trigger import Trigger
 
 NOON = datetime(2025, 3, 5, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -212,6 +213,37 @@ def test_one_that_is_enabled_while_it_runs_waits_for_the_end() -> None:
     assert rested.enable(NOON + 2 * MINUTE).next_run_at == NOON + 3 * MINUTE
 
 
+@pytest.mark.parametrize(
+    "trigger", [Interval(60), Cron("* * * * *"), Once(NOON + MINUTE), AfterCompletion(30)]
+)
+def test_an_edit_waits_for_the_run_of_any_older_rule(trigger: Trigger) -> None:
+    running = ticked(new(trigger=trigger), NOON + MINUTE)
+    other = replace(running.definition, trigger=AfterCompletion(60))
+    edited = running.edited(other, NOON + 2 * MINUTE, is_running=True)
+    assert (edited.state, edited.next_run_at) == (ScheduleState.WAITING, None)
+    assert edited.run_ended(ended(NOON + MINUTE), is_last=False).next_run_at is None
+    after = edited.run_ended(ended(NOON + MINUTE, seconds=600))
+    assert after.next_run_at == NOON + 12 * MINUTE
+    # Disabled in between, and enabled again.
+    enabled = edited.disable("by hand").enable(NOON + 3 * MINUTE, is_running=True)
+    assert (enabled.state, enabled.next_run_at) == (ScheduleState.WAITING, None)
+    rested = running.disable("by hand").edited(other, NOON + 2 * MINUTE, is_running=True)
+    assert rested.state is ScheduleState.DISABLED
+    assert rested.enable(NOON + 3 * MINUTE, is_running=True).state is ScheduleState.WAITING
+    assert rested.enable(NOON + 3 * MINUTE).next_run_at == NOON + 4 * MINUTE
+
+
+def test_an_edit_while_it_runs_finishes_what_has_no_more_times() -> None:
+    running = ticked(new(trigger=Interval(60)), NOON + MINUTE)
+    other = replace(running.definition, trigger=AfterCompletion(60))
+    over = running.edited(replace(other, end_at=NOON), NOON + 2 * MINUTE, is_running=True)
+    assert over.finished is FinishReason.END_REACHED
+    spent = running.edited(replace(other, max_runs=1), NOON + 2 * MINUTE, is_running=True)
+    assert spent.finished is FinishReason.OUT_OF_RUNS
+    often = running.edited(replace(other, trigger=Interval(30)), NOON + 2 * MINUTE, is_running=True)
+    assert often.state is ScheduleState.ACTIVE
+
+
 def test_a_tick_dropped_as_too_late_does_not_wait_for_a_run() -> None:
     schedule = new(trigger=AfterCompletion(60), misfire=Misfire("none"))
     found = due(schedule, NOON + 30 * MINUTE)
@@ -345,10 +377,10 @@ def test_a_schedule_survives_storage_as_json() -> None:
         ({"slug": ""}, r"slug: ''"),
         ({"slug": "a" * 101}, r"slug: .* 1 to 100"),
         ({"name": "x" * 256}, r"name: .* at most 255"),
-        ({"description": "\x00"}, r"description: .* no NUL"),
+        ({"description": "\x00"}, r"description: .* none of them NUL"),
         ({"trigger": "@daily"}, r"trigger: '@daily' .* cron, interval, after_completion"),
         ({"overlap": "sometimes"}, r"overlap: 'sometimes' .* allow, skip, queue_one, cancel_old"),
-        ({"max_runs": 0}, r"max_runs: 0 .* 1 or more"),
+        ({"max_runs": 0}, r"max_runs: 0 .* from 1 to"),
         ({"jitter": timedelta(seconds=-1)}, r"jitter: "),
         ({"start_at": datetime(2025, 1, 1)}, r"start_at: .* aware"),  # noqa: DTZ001
         (

@@ -18,6 +18,7 @@ from enfila.core.domain.job_type import JobType
 from enfila.core.domain.json_document import Json
 from enfila.core.domain.schedule.definition import ScheduleDefinition
 from enfila.core.domain.schedule.triggers.trigger import Trigger
+from enfila.core.domain.showing import class_name, clipped, shown
 
 Call = ParamSpec("Call")
 """What the target is called with."""
@@ -59,14 +60,14 @@ class DeclaredJob(Generic[Call, Answer, P, R]):
         self._define = define
         self._options = options
         self._session = session
-        self.__name__: str = getattr(target, "__name__", type(target).__name__)
+        self.__name__: str = getattr(target, "__name__", class_name(type(target)))
         self.__qualname__: str = getattr(target, "__qualname__", self.__name__)
         self.__module__: str = getattr(target, "__module__", type(target).__module__)
         self.__doc__ = target.__doc__
         self.__wrapped__ = target
 
     def __repr__(self) -> str:
-        return f"<job type {self.name!r}, {self.__module__}.{self.__qualname__}>"
+        return clipped(f"<job type {shown(self.name)}, {self.__module__}.{self.__qualname__}>")
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from enfila.core.application.job_types.signature import Signature
 from enfila.core.application.worker.running.processor import Handler, is_async
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job_type import LONGEST_DESCRIPTION, JobType
+from enfila.core.domain.showing import shown
 
 _ALLOWED: Final = "give a function, a class with a method `run`, or an object with one"
 
@@ -50,6 +52,7 @@ def implementation(definition: JobType, target: object) -> Implementation:
         InvalidRequest: it cannot be called, or its signature does not travel as JSON.
     """
     function, is_method = _function(definition.name, target)
+    _check_returns(definition.name, target, function)
     signature = Signature(definition.name, function, is_method=is_method)
     return Implementation(
         definition,
@@ -61,7 +64,10 @@ def implementation(definition: JobType, target: object) -> Implementation:
 
 def description_of(target: object) -> str:
     """The first paragraph of a function's docstring; empty without one."""
-    documentation = inspect.cleandoc(getattr(target, "__doc__", None) or "")
+    while isinstance(target, functools.partial):
+        target = target.func
+    documentation = getattr(target, "__doc__", None)
+    documentation = inspect.cleandoc(documentation) if isinstance(documentation, str) else ""
     return " ".join(documentation.partition("\n\n")[0].split())[:LONGEST_DESCRIPTION]
 
 
@@ -69,15 +75,30 @@ def _function(name: str, target: object) -> tuple[Callable[..., object], bool]:
     """The function whose signature counts, and whether its first parameter is `self`."""
     run = getattr(target, "run", None)
     if isinstance(target, type):
+        if inspect.isabstract(target):
+            allowed = "the class is abstract; give one of which an object can be made"
+            raise InvalidRequest(f"job type {shown(name)}", target, allowed)
         if not callable(run) or not _is_made_without_arguments(target):
             allowed = "give a class with a method `run`, and no arguments to make it with"
-            raise InvalidRequest(f"job type {name!r}", target, allowed)
+            raise InvalidRequest(f"job type {shown(name)}", target, allowed)
         return run, inspect.isfunction(inspect.getattr_static(target, "run"))
     if callable(run) and not inspect.isroutine(target):
         return run, False
     if not callable(target):
-        raise InvalidRequest(f"job type {name!r}", target, _ALLOWED)
+        raise InvalidRequest(f"job type {shown(name)}", target, _ALLOWED)
     return target, False
+
+
+def _check_returns(name: str, target: object, function: object) -> None:
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, type):
+        allowed = "a partial of a class makes an object and runs nothing; give the class itself"
+        raise InvalidRequest(f"job type {shown(name)}", target, allowed)
+    called = function if inspect.isroutine(function) else type(function).__call__
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        allowed = "it has `yield`, and nobody would go through what it yields; return a value"
+        raise InvalidRequest(f"job type {shown(name)}", target, allowed)
 
 
 def _is_made_without_arguments(kind: type) -> bool:

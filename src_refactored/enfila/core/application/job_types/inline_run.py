@@ -19,6 +19,7 @@ from enfila.core.domain.job.identity import LockToken
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.json_document import JsonDocument
+from enfila.core.domain.showing import shown
 
 logger = logging.getLogger("enfila.inline_run")
 
@@ -30,10 +31,10 @@ class _Log(JobControls):
         self, run: Run, *, progress: JsonDocument | None = None, line: str | None = None
     ) -> None:
         said = line if progress is None else f"progress {progress.text}"
-        logger.info("job %r: %s", run.job.name, said)
+        logger.info("job %s: %s", shown(run.job.name), said)
 
     async def extend_lock(self, run: Run, length: timedelta) -> None:
-        logger.info("job %r: lock extended by %s", run.job.name, length)
+        logger.info("job %s: lock extended by %s", shown(run.job.name), length)
 
 
 async def run_inline(it: Implementation, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - the type's own

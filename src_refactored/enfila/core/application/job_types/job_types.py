@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from enfila.core.application.ports.job_type_repository import IJobTypeRepository
+from enfila.core.domain.checking import instance, several
 from enfila.core.domain.errors import JobTypeNotFound
 from enfila.core.domain.job_type import JobType, JobTypeInfo
+from enfila.core.domain.queue import name as checked_name
 
 
 class JobTypes:
@@ -25,7 +27,10 @@ class JobTypes:
 
         An app does so when it opens, a worker before it takes its first job.
         """
-        await self._repository.declare(list(types))
+        given = several("types", types, "job types")
+        await self._repository.declare(
+            [instance("types", each, JobType, "job types") for each in given]
+        )
 
     async def all(self) -> list[JobTypeInfo]:
         """All job types, by name."""
@@ -33,6 +38,7 @@ class JobTypes:
 
     async def get(self, name: str) -> JobTypeInfo:
         """One job type. `JobTypeNotFound`."""
+        name = checked_name("name", name)
         found = await self._repository.get(name)
         if found is None:
             raise await self._not_found(name)
@@ -59,10 +65,12 @@ class JobTypes:
 
         Code that still declares it brings it back, enabled. `JobTypeNotFound`.
         """
+        name = checked_name("name", name)
         if not await self._repository.remove(name):
             raise await self._not_found(name)
 
     async def _set(self, name: str, *, enabled: bool) -> JobTypeInfo:
+        name = checked_name("name", name)
         if not await self._repository.set_enabled(name, enabled=enabled):
             raise await self._not_found(name)
         return await self.get(name)

@@ -17,12 +17,14 @@ from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.adding.job_catalog import JobCatalog, Terms
 from enfila.core.application.queue.adding.payload_codec import PayloadCodec
 from enfila.core.application.worker.running.processor import Handler, HandlerSource
+from enfila.core.domain.checking import instance
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.job.policies.backoff import Backoff
 from enfila.core.domain.job_type import DEFAULT_QUEUE, JobType
 from enfila.core.domain.schedule.definition import ScheduleDefinition
+from enfila.core.domain.showing import shown
 
 QueueFinder = Callable[[str], AbstractQueue[Any, Any]]
 """Finds a queue by its name."""
@@ -93,6 +95,8 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
             InvalidRequest: a wrong value, a name that was declared before, or a target that cannot
                 be a job type.
         """
+        if options is not None:
+            instance("options", options, JobOptions, "JobOptions(…) or None")
         defaults = JobOptions(
             attempts=attempts, backoff=backoff, timeout=timeout, priority=priority
         ).over(options or DEFAULT_OPTIONS)
@@ -162,9 +166,8 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
         """Raises `InvalidRequest` where no worker would take jobs of this type from this queue."""
         definition = self._types[name].definition
         if definition.max_concurrency is not None and queue != definition.queue:
-            allowed = (
-                f"{name!r} has a max_concurrency and runs in its own queue {definition.queue!r}"
-            )
+            own = shown(definition.queue)
+            allowed = f"{shown(name)} has a max_concurrency and runs in its own queue {own}"
             raise InvalidRequest("queue", queue, allowed)
 
     def result_codec(self, queue: str, name: str) -> PayloadCodec | None:
@@ -175,10 +178,10 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
 
     def _allowed(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._types, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        shown = ", ".join(sorted(self._types)[:_MOST_SHOWN])
+        hint = f"did you mean {shown(near[0])}? " if near else ""
+        some = ", ".join(sorted(self._types)[:_MOST_SHOWN])
         more = len(self._types) - _MOST_SHOWN
-        return f"{hint}give a job type of this app: {shown}" + (
+        return f"{hint}give a job type of this app: {some}" + (
             f" and {more} more" if more > 0 else ""
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -16,6 +17,7 @@ from enfila.core.application.worker.running.active_job import ActiveJob, SyncAct
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze
 from enfila.core.domain.json_document import JsonDocument
+from enfila.core.domain.showing import described, message_of, shown
 
 _WORDS: Final = (Snooze, Cancel, Retry)
 _ACTIVE: Final = (ActiveJob, SyncActiveJob)
@@ -40,8 +42,8 @@ class Signature:
 
     def __init__(self, name: str, function: Callable[..., object], *, is_method: bool) -> None:
         self._name = name
+        every = _every_parameter(name, function)[1 if is_method else 0 :]
         self._hints = _hints(name, function)
-        every = list(inspect.signature(function).parameters.values())[1 if is_method else 0 :]
         self.job_parameters: Final = tuple(
             each.name for each in every if _is_active_job(self._hints.get(each.name))
         )
@@ -65,9 +67,11 @@ class Signature:
         try:
             return self._parameters.bind(*given, **named).arguments
         except TypeError as refusal:
-            call = ", ".join([*map(repr, given), *(f"{name}={named[name]!r}" for name in named)])
+            call = ", ".join(
+                [*map(shown, given), *(f"{name}={shown(named[name])}" for name in named)]
+            )
             raise InvalidRequest(
-                "arguments", f"({call})", f"give {self._name!r} {self}: {refusal}"
+                "arguments", f"({call})", f"give {shown(self._name)} {self}: {message_of(refusal)}"
             ) from None
 
     def _codec(self) -> PayloadCodec:
@@ -75,17 +79,19 @@ class Signature:
         for parameter in self._parameters.parameters.values():
             if parameter.kind not in _NAMED:
                 allowed = "give it parameters that can be named: no *args, **kwargs or `/`"
-                raise InvalidRequest(f"job type {self._name!r}", str(parameter), allowed)
+                raise InvalidRequest(f"job type {shown(self._name)}", str(parameter), allowed)
             hint = self._hints.get(parameter.name, Any)
             is_needed = parameter.default is inspect.Parameter.empty
             fields[parameter.name] = hint if is_needed else NotRequired[hint]
-        codec = _ArgumentsCodec(_closed(f"payload of {self._name!r}", fields), _result(self._hints))
+        codec = _ArgumentsCodec(
+            _closed(f"payload of {shown(self._name)}", fields), _result(self._hints)
+        )
         try:
             codec.build()
         except (InvalidRequest, PydanticUserError) as refusal:
-            reason = str(refusal).splitlines()[0]
+            reason = message_of(refusal).splitlines()[0]
             allowed = f"annotate its parameters and its result with types for JSON: {reason}"
-            raise InvalidRequest(f"job type {self._name!r}", str(self), allowed) from None
+            raise InvalidRequest(f"job type {shown(self._name)}", str(self), allowed) from None
         return codec
 
 
@@ -106,10 +112,26 @@ def _closed(title: str, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - an ann
 
 def _hints(name: str, function: Callable[..., object]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function, include_extras=True)
+        return typing.get_type_hints(_written(function), include_extras=True)
     except Exception as problem:  # an annotation may fail in any way
-        allowed = f"its annotations must name what the module knows by then: {problem}"
-        raise InvalidRequest(f"job type {name!r}", function, allowed) from problem
+        allowed = f"one of its annotations cannot be evaluated: {described(problem)}"
+        raise InvalidRequest(f"job type {shown(name)}", function, allowed) from problem
+
+
+def _every_parameter(name: str, function: Callable[..., object]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        allowed = "Python cannot tell its parameters (it is written in C): wrap it in a function"
+        raise InvalidRequest(f"job type {shown(name)}", function, allowed) from None
+
+
+def _written(function: Callable[..., object]) -> object:
+    """What has the annotations: the function of a partial, the method of an object."""
+    while isinstance(function, functools.partial | staticmethod):
+        function = function.func if isinstance(function, functools.partial) else function.__func__
+    is_function = inspect.isroutine(function) or hasattr(function, "__wrapped__")
+    return function if is_function else type(function).__call__
 
 
 def _members(hint: object) -> tuple[Any, ...]:

@@ -19,6 +19,9 @@ Pure and quick: it runs inside a transaction, perhaps more than once. What it ra
 the caller, and nothing is written.
 """
 
+Edit = Callable[[Schedule, datetime, bool], Schedule]
+"""As `Decision`, for what depends on whether one of the schedule's jobs is unfinished."""
+
 
 @dataclass(frozen=True, slots=True)
 class DueSchedules:
@@ -98,6 +101,13 @@ class IScheduleRepository(ABC):
 
         No advance and no other change comes between: what `decide` was given is what stands. After
         it returned, no advance that rests on an older version is applied.
+        """
+
+    @abstractmethod
+    async def edit(self, slug: str, decide: Edit) -> Schedule | None:
+        """As `change`, with a decision that is told whether an open run has an unfinished job.
+
+        No run is added and none is recorded in between either.
         """
 
     @abstractmethod

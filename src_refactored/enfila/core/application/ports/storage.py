@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
+from enfila.core.application.ports.clock import when_moved
 from enfila.core.application.ports.job_type_repository import IJobTypeRepository
 from enfila.core.application.ports.queue_repository import IQueueRepository
 from enfila.core.application.ports.schedule_repository import IScheduleRepository
@@ -51,6 +53,13 @@ class Storage(ABC):
     @abstractmethod
     async def compact(self) -> None:
         """Housekeeping of the adapter's own, called by maintenance; nothing visible changes."""
+
+    def when_moved(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back whenever somebody moves the clock of its rows; call the answer to end that.
+
+        Only clocks of tests are moved (`MovedClock`).
+        """
+        return when_moved(None, callback)
 
     @abstractmethod
     def make_wake_up(self, *, notify: bool) -> WakeUp:

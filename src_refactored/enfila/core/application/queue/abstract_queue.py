@@ -15,6 +15,7 @@ from enfila.core.application.queue.queue_roles import (
     QueueOperations,
     SingleJobOperations,
 )
+from enfila.core.domain.checking import instance
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.events import QUEUE_EVENTS
 from enfila.core.domain.job.identity import WorkerId
@@ -52,14 +53,20 @@ class AbstractQueue(  # type: ignore[misc]
 
     async def extend_job_lock(self, job: Job, lock_duration: Duration) -> bool:
         """Makes the lock of one job hold longer; false when it is lost."""
-        if job.lock is None:
+        lock = instance("job", job, Job, "a job that was fetched").lock
+        if lock is None:
             return False
-        [extension] = await self.extend_job_locks([job.lock], lock_duration)
+        [extension] = await self.extend_job_locks([lock], lock_duration)
         return extension.is_held
 
     @abstractmethod
     def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes `loop` the one that `add_sync` runs on; else it is the first it was used on."""
+
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether `close` was called: then nothing more can be done with it."""
 
     @abstractmethod
     async def close(self) -> None:

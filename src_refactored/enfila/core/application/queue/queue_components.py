@@ -9,7 +9,7 @@ from enfila.core.application.emitter import Emitter
 from enfila.core.application.interceptors import Interceptors
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
-from enfila.core.application.ports.wake_up import WakeUp
+from enfila.core.application.ports.wake_up import Hint, WakeUp
 from enfila.core.application.queue.adding.adding import Adding
 from enfila.core.application.queue.adding.intercepted_adding import InterceptedAdding
 from enfila.core.application.queue.adding.job_catalog import JobCatalog
@@ -90,6 +90,8 @@ class QueueComponents:
             repository, self.publisher, tasks=self.tasks, codec_of=codec_of
         )
         self.control = QueueControl(repository, self.publisher)
+        self._wake_up = wake_up
+        self._stop_watching = repository.storage.when_moved(self._clock_was_moved)
         self.maintenance = Maintenance(
             duties_of_a_queue(repository, self.publisher, retention),
             queue=queue,
@@ -102,8 +104,14 @@ class QueueComponents:
         """How jobs get in; asked each time, because interceptors may come later."""
         return self._intercepted if self._interceptors.around_adds else self._adding
 
+    def _clock_was_moved(self) -> None:
+        """Workers and maintenance look again: what waits for an instant may be due."""
+        self._wake_up.hint(self.publisher.queue, Hint.JOBS)
+        self.portal.post(self.maintenance.wake)
+
     async def close(self, error: Exception) -> None:
         """Ends what runs, after its writes; who waits for a job gets `error`. Idempotent."""
+        self._stop_watching()
         await self.maintenance.stop()
         await self._adding.close()
         await self.publisher.close(error)

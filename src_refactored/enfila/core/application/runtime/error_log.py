@@ -8,6 +8,7 @@ import traceback
 from enfila.core.application.runtime.outage_log import OUTAGES
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.job.failure import JobError
+from enfila.core.domain.showing import described
 
 
 def log_error(logger: logging.Logger, error: BaseException, during: str) -> None:
@@ -19,11 +20,10 @@ def log_error(logger: logging.Logger, error: BaseException, during: str) -> None
         if not OUTAGES.has_told(error):
             logger.error("during %s: %s", during, error)
         return
-    described = JobError.of(error)
     if _can_be_formatted(error):
-        logger.error("during %s: %s", during, described, exc_info=error)
+        logger.error("during %s: %s", during, described(error), exc_info=error)
     else:
-        logger.error("during %s: %s\n%s", during, described, described.trace)
+        logger.error("during %s: %s\n%s", during, described(error), JobError.of(error).trace)
 
 
 def _can_be_formatted(error: BaseException) -> bool:

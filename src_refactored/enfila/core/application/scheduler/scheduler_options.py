@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from enfila.core.domain.checking import flag, whole
 from enfila.core.domain.duration import Duration, duration
-from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.schedule import MOST_ENQUEUE_FAILURES
 
 MOST_IN_A_BATCH = 10_000
@@ -39,7 +39,8 @@ class SchedulerOptions:
             length = duration(name, getattr(self, name), allow_zero=False)
             object.__setattr__(self, name, length)
         for name, most in (("batch", MOST_IN_A_BATCH), ("most_enqueue_failures", MOST_IN_A_BATCH)):
-            _check_count(name, getattr(self, name), most)
+            whole(name, getattr(self, name), 1, most)
+        flag("handle_signals", self.handle_signals)
 
     @property
     def poll_length(self) -> timedelta:
@@ -55,8 +56,3 @@ class SchedulerOptions:
     def kept_length(self) -> timedelta:
         """`keep_runs` as a `timedelta`."""
         return duration("keep_runs", self.keep_runs)
-
-
-def _check_count(field: str, value: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidRequest(field, value, f"give a whole number from 1 to {most:,}")

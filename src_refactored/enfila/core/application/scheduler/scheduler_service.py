@@ -23,9 +23,10 @@ from enfila.core.application.scheduler.ticks.recomputing import Recomputing
 from enfila.core.application.scheduler.ticks.recording import Recording
 from enfila.core.application.scheduler.ticks.scheduler_events import SchedulerEvents
 from enfila.core.application.scheduler.ticks.ticking import Ticking
-from enfila.core.application.system_clock import SystemClock
+from enfila.core.application.system_clock import clock_or_system
 from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.shutdown import SIGNALS
+from enfila.core.domain.checking import instance
 from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning
 from enfila.core.domain.schedule.events import SCHEDULER_EVENTS
 
@@ -72,11 +73,15 @@ class SchedulerService(Emitter):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(SCHEDULER_EVENTS)
+        instance("repository", repository, IJobRepository, "a job repository")
+        instance("wake_up", wake_up, WakeUp, "a WakeUp")
+        if options is not None:
+            instance("options", options, SchedulerOptions, "SchedulerOptions(…) or None")
         self.options: Final = options or SchedulerOptions()
         self._repository = repository
         self._wake_up = wake_up
         self._interceptors = Interceptors.of(interceptors)
-        self._own_events = SchedulerEvents(self, clock or SystemClock())
+        self._own_events = SchedulerEvents(self, clock_or_system(clock))
         self._outages = OutageWatch(self._own_events.error)
         self._mode = _Mode.NEW
         self._tasks = OwnedTasks()
@@ -85,6 +90,7 @@ class SchedulerService(Emitter):
         self._edited = asyncio.Event()
         self._stop_hearing: Callable[[], None] = _nothing
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop_watching: Callable[[], None] = _nothing
         self._make_loops()
 
     def _make_loops(self) -> None:
@@ -153,6 +159,7 @@ class SchedulerService(Emitter):
         self._loop = asyncio.get_running_loop()
         self._stop_hearing = self.report_errors_to(self._own_events.error)
         self._edited = self._wake_up.listen(ALL_SCHEDULES, Hint.SCHEDULES)
+        self._stop_watching = self._repository.storage.when_moved(self._look_again)
         _ = self._hearing.spawn(self._hear(), name="enfila hears of schedules")
         for loop in self._loops:
             loop.start()
@@ -207,6 +214,7 @@ class SchedulerService(Emitter):
     async def _shut_down(self) -> None:
         try:
             self._wake_up.ignore(ALL_SCHEDULES, Hint.SCHEDULES, self._edited)
+            self._stop_watching()
             self._outages.hurry()
             await self._hearing.cancel()
             await asyncio.gather(*(loop.stop() for loop in self._loops))
@@ -251,6 +259,10 @@ class SchedulerService(Emitter):
             self.options.kept_length, _FORGOTTEN_AT_ONCE
         )
         return count == _FORGOTTEN_AT_ONCE
+
+    def _look_again(self) -> None:
+        """The clock was moved."""
+        self._wake_up.hint(ALL_SCHEDULES, Hint.SCHEDULES)
 
     async def _hear(self) -> None:
         """Looks again when a schedule was edited, in this process or another."""

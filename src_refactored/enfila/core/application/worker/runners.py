@@ -17,6 +17,7 @@ from enfila.core.application.worker.writing.settlement import Settlement
 from enfila.core.domain.errors import HandlerError
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.running.outcome import Failed, Outcome, Released
+from enfila.core.domain.showing import shown
 
 _SLICE: Final = 0.001
 """Seconds after which runners whose handlers never wait let others have the event loop."""
@@ -286,7 +287,7 @@ class Runners:
             self._leave(task)
 
     def _report_stubborn(self, run: Run) -> None:
-        problem = f"the handler of {run.job.name!r} {run.job.id} ignores that it is cancelled"
+        problem = f"the handler of {shown(run.job.name)} {run.job.id} ignores that it is cancelled"
         self._report(HandlerError(problem), "cancelling a job")
 
 

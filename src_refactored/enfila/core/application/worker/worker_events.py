@@ -21,6 +21,7 @@ from enfila.core.domain.events import (
 from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.running.outcome import Completed, Failed
+from enfila.core.domain.showing import shown
 
 logger = logging.getLogger("enfila.worker")
 
@@ -48,7 +49,7 @@ class WorkerEvents:
 
     def lock_lost(self, run: Run) -> None:
         """A run turned out to be another worker's, or may be."""
-        logger.warning("the lock of job %s (%r) is lost", run.job.id, run.job.name)
+        logger.warning("the lock of job %s (%s) is lost", run.job.id, shown(run.job.name))
         if self._emitter.has_listeners(WorkerLockLost.name):
             self._emitter.publish(
                 WorkerLockLost(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
+from enfila.core.domain.checking import flag, function, instance, text, whole
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.job import Job
@@ -61,8 +62,12 @@ class WorkerOptions:
         for name in ("lock_renewal", "timeout"):
             if getattr(self, name) is not None:
                 self._set(name, duration(name, getattr(self, name), allow_zero=False))
-        if self.prefetch is not None and self.prefetch < 0:
-            raise InvalidRequest("prefetch", self.prefetch, "give 0 or more, or None to adapt")
+        if self.prefetch is not None:
+            whole("prefetch", self.prefetch, 0, MOST_CONCURRENCY)
+        _check_backoffs(self.backoffs)
+        if self.maintenance is not None:
+            instance("maintenance", self.maintenance, MaintenanceOptions, "MaintenanceOptions(…)")
+        flag("handle_signals", self.handle_signals)
         if self.renewal_interval >= self.lock_length:
             raise InvalidRequest(
                 "lock_renewal", self.lock_renewal, "give less than the lock_duration"
@@ -85,8 +90,12 @@ class WorkerOptions:
 
 def check_concurrency(value: int) -> int:
     """Refuses a number of slots that is not a whole number of 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_CONCURRENCY:
-        raise InvalidRequest(
-            "concurrency", value, f"give a whole number from 1 to {MOST_CONCURRENCY:,}"
-        )
-    return value
+    return whole("concurrency", value, 1, MOST_CONCURRENCY)
+
+
+def _check_backoffs(value: Mapping[str, CustomBackoff]) -> None:
+    allowed = "a mapping from names to functions of the job and the error"
+    instance("backoffs", value, Mapping, allowed)
+    for name, rule in value.items():
+        text("backoffs", name, shortest=1)
+        function("backoffs", rule, allowed)

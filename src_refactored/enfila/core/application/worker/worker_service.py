@@ -17,16 +17,18 @@ from enfila.core.application.ports.clock import Clock
 from enfila.core.application.queue.claims.job_source import JobSource
 from enfila.core.application.runtime.per_loop import call_on
 from enfila.core.application.runtime.tasks import OwnedTasks, run_on
-from enfila.core.application.system_clock import SystemClock
+from enfila.core.application.system_clock import clock_or_system
 from enfila.core.application.worker.running.processor import Processor, ProcessorLike
 from enfila.core.application.worker.shutdown import SIGNALS
 from enfila.core.application.worker.worker_components import WorkerComponents
 from enfila.core.application.worker.worker_events import WorkerEvents
 from enfila.core.application.worker.worker_options import WorkerOptions, check_concurrency
+from enfila.core.domain.checking import function, instance
 from enfila.core.domain.duration import ZERO, Duration, duration
 from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning
 from enfila.core.domain.events import WORKER_EVENTS
 from enfila.core.domain.job.identity import WorkerId, new_worker_id
+from enfila.core.domain.showing import shown
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -84,10 +86,13 @@ class WorkerService(Emitter, Generic[P, R]):
         random: Callable[[], float] = random.random,
     ) -> None:
         super().__init__(WORKER_EVENTS)
+        instance("queue", queue, JobSource, "a queue, or several as ServedQueues")
+        if options is not None:
+            instance("options", options, WorkerOptions, "WorkerOptions(…) or None")
         self.id: Final[WorkerId] = new_worker_id()
         self.queue: Final = queue
         self.options: Final = options or WorkerOptions()
-        self._own_events = WorkerEvents(self, queue.name, self.id, clock or SystemClock())
+        self._own_events = WorkerEvents(self, queue.name, self.id, clock_or_system(clock))
         self._parts = WorkerComponents(
             queue,
             self,
@@ -96,7 +101,7 @@ class WorkerService(Emitter, Generic[P, R]):
             worker_id=self.id,
             events=self._own_events,
             interceptors=Interceptors.of(interceptors),
-            random=random,
+            random=function("random", random, "a function without arguments"),
             on_fault=self._on_fault,
             on_interrupt=self._on_interrupt,
         )
@@ -312,7 +317,7 @@ class WorkerService(Emitter, Generic[P, R]):
     def _check_may_enter(self, mode: _Mode) -> None:
         if mode in _NEXT[self._mode]:
             return
-        what = f"the worker {self.id} of queue {self.queue.name!r}"
+        what = f"the worker {self.id} of queue {shown(self.queue.name)}"
         raise AlreadyRunning(what) if self._mode is _Mode.RUNNING else AlreadyClosed(what)
 
 

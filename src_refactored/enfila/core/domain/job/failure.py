@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
-LONGEST_TYPE: Final = 255
+from enfila.core.domain.checking import any_text
+from enfila.core.domain.showing import class_name, message_of, storable
+
 LONGEST_TRACE: Final = 16_384
 LONGEST_MESSAGE: Final = 4_096
 
-# What a class may override is passed by: an exception must not decide whether it can be told.
-_name_of: Final[Callable[[type], str]] = type.__dict__["__name__"].__get__
+# A class may override the attribute: an exception must not decide whether it can be told.
 trace_of: Final[Callable[[BaseException], TracebackType | None]] = BaseException.__dict__[
     "__traceback__"
 ].__get__
@@ -24,7 +25,7 @@ class JobError:
     """Value object: one error as text.
 
     Attributes:
-        type: the name of the exception's class, cut at 255 characters.
+        type: the name of the exception's class, cut at 120 characters.
         message: its message, cut at 4,096 characters.
         trace: its traceback, the last 16,384 characters; empty when there was none.
     """
@@ -33,14 +34,18 @@ class JobError:
     message: str
     trace: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("type", "message", "trace"):
+            object.__setattr__(self, name, any_text(f"error.{name}", getattr(self, name)))
+
     @classmethod
     def of(cls, error: BaseException) -> JobError:
         """Describes an exception. Never raises, whatever the exception's own methods do."""
-        name = storable(_name_of(type(error)))[:LONGEST_TYPE]
+        name = class_name(type(error))
         try:
-            message = storable(str(error))[:LONGEST_MESSAGE]
-        except BaseException as problem:  # noqa: BLE001 - an error that cannot be shown is still an error
-            message = f"its message cannot be shown: {_name_of(type(problem))}"
+            message = storable(message_of(error, LONGEST_MESSAGE))[:LONGEST_MESSAGE]
+        except KeyboardInterrupt:  # out of its `__str__`
+            message = "its message cannot be shown: KeyboardInterrupt"
         return cls(name, message, _trace(error, name))
 
     def __str__(self) -> str:
@@ -65,15 +70,8 @@ def _trace(error: BaseException, name: str) -> str:
         lines = traceback.format_exception(error)
         return storable("".join(lines))[-LONGEST_TRACE:]
     except BaseException as problem:  # noqa: BLE001 - as for the message
-        rest = f"{name}: the rest cannot be shown: {_name_of(type(problem))}\n"
+        rest = f"{name}: the rest cannot be shown: {class_name(type(problem))}\n"
     try:
         return storable("".join([*traceback.format_tb(frames), rest]))[-LONGEST_TRACE:]
     except BaseException:  # noqa: BLE001 - as for the message
         return rest
-
-
-def storable(text: str) -> str:
-    """Escapes the characters that text columns of databases refuse (NUL, lone surrogates)."""
-    # Not by the text's own methods: a subclass of `str` may have others.
-    escaped = str.replace(text, "\x00", "\\x00")
-    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")

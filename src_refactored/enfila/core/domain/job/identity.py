@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Final, NewType
 
+from enfila.core.domain.checking import text
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import storable
 
 JobId = NewType("JobId", str)
 """A UUIDv7 in its canonical text form; later jobs have larger ids."""
@@ -41,10 +41,23 @@ def job_id(value: str | uuid.UUID) -> JobId:
     Raises:
         InvalidRequest: it is not a UUID.
     """
+    return JobId(_uuid("job_id", value, "the id of a job"))
+
+
+def checked_worker_id(value: str | uuid.UUID) -> WorkerId:
+    """Parses the id of a worker.
+
+    Raises:
+        InvalidRequest: it is not a UUID.
+    """
+    return WorkerId(_uuid("worker_id", value, "the id of a worker"))
+
+
+def _uuid(field: str, value: str | uuid.UUID, what: str) -> str:
     try:
-        return JobId(str(value if isinstance(value, uuid.UUID) else uuid.UUID(value)))
-    except (ValueError, AttributeError, TypeError):
-        raise InvalidRequest("job_id", value, "give the id of a job, a UUID") from None
+        return str(value if isinstance(value, uuid.UUID) else uuid.UUID(str.__str__(value)))
+    except (ValueError, TypeError):
+        raise InvalidRequest(field, value, f"give {what}, a UUID") from None
 
 
 def new_worker_id() -> WorkerId:
@@ -58,11 +71,4 @@ def checked_tenant(value: str) -> str:
     Raises:
         InvalidRequest: not text of 1 to 255 characters, or with characters that cannot be stored.
     """
-    if (
-        not isinstance(value, str)
-        or not 0 < len(value) <= LONGEST_TENANT
-        or storable(value) != value
-    ):
-        allowed = f"give 1 to {LONGEST_TENANT} characters, none of them NUL or a lone surrogate"
-        raise InvalidRequest("tenant", value, allowed)
-    return value
+    return text("tenant", value, LONGEST_TENANT, shortest=1)

@@ -11,7 +11,7 @@ from typing import Any
 from enfila.core.domain.duration import ZERO
 from enfila.core.domain.errors import MoveNotAllowed
 from enfila.core.domain.job.effect_rules import effects_of
-from enfila.core.domain.job.failure import JobError, storable
+from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, LockToken, WorkerId, checked_tenant
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.policies.key_grant import RetakenKey
@@ -28,6 +28,7 @@ from enfila.core.domain.job.snapshot import JobSnapshot
 from enfila.core.domain.job.state import JobState, Reason, may_move, sources
 from enfila.core.domain.job.transition import Amendment, Transition
 from enfila.core.domain.json_document import NULL, Json, JsonDocument
+from enfila.core.domain.showing import storable
 
 
 @dataclass(slots=True)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from enfila.core.domain.checking import instant, text, whole
 from enfila.core.domain.duration import ZERO, Duration, duration
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import storable
 from enfila.core.domain.job.policies.backoff import Backoff
 from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.policies.retention import Retention, RetentionLike, retention
 from enfila.core.domain.json_document import Json, JsonDocument, JsonRefused
+from enfila.core.domain.showing import message_of, shown
 
 T = TypeVar("T")
 
@@ -174,7 +176,7 @@ class JobOptions:
         return hash((self.attempts, self.delay, self.run_at, self.priority, self.lifo, self.tags))
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
+        given = ", ".join(f"{name}={shown(value)}" for name, value in self._given.items())
         return f"JobOptions({given})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -262,11 +264,7 @@ def _stored(value: object) -> Json:
 
 
 def _whole(field: str, value: int | None, lowest: int, highest: int) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-        raise InvalidRequest(field, value, f"give a whole number from {lowest:,} to {highest:,}")
-    return value
+    return None if value is None else whole(field, value, lowest, highest)
 
 
 def _instance(field: str, value: T | None, kind: type[T], allowed: str) -> T | None:
@@ -280,11 +278,7 @@ def _length(field: str, value: Duration | None) -> timedelta | None:
 
 
 def _instant(field: str, value: datetime | None) -> datetime | None:
-    if value is None:
-        return None
-    if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise InvalidRequest(field, value, "give an aware datetime (with a time zone)")
-    return value.astimezone(UTC)
+    return None if value is None else instant(field, value)
 
 
 def _retention(field: str, value: RetentionLike | None) -> Retention | None:
@@ -297,13 +291,10 @@ def _tags(value: Iterable[str] | None) -> tuple[str, ...] | None:
     allowed = f"give at most {MOST_TAGS} texts of 1 to {LONGEST_TAG} characters"
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InvalidRequest("tags", value, allowed)
-    tags = tuple(value)
+    tags = tuple(islice(value, MOST_TAGS + 1))
     if len(tags) > MOST_TAGS:
         raise InvalidRequest("tags", tags, allowed)
-    for tag in tags:
-        if not isinstance(tag, str) or not 0 < len(tag) <= LONGEST_TAG or storable(tag) != tag:
-            raise InvalidRequest("tags", tag, allowed)
-    return tags
+    return tuple([text("tags", tag, LONGEST_TAG, shortest=1, allowed=allowed) for tag in tags])
 
 
 def _metadata(value: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
@@ -314,7 +305,9 @@ def _metadata(value: Mapping[str, Json] | None) -> Mapping[str, Json] | None:
     try:
         stored: dict[str, Json] = JsonDocument.of(dict(value)).value
     except JsonRefused as refusal:
-        raise InvalidRequest("metadata", value, f"give a JSON object: {refusal}") from None
+        raise InvalidRequest(
+            "metadata", value, f"give a JSON object: {message_of(refusal)}"
+        ) from None
     # Options are shared between jobs, so they must not be changed.
     return MappingProxyType(stored)
 

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import UnionType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from enfila.core.domain.checking import instance, one_of, text, whole
 from enfila.core.domain.duration import ZERO, duration
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import storable
 from enfila.core.domain.queue import LONGEST_NAME
 from enfila.core.domain.schedule.rules.misfire import Misfire
 from enfila.core.domain.schedule.rules.overlap import Overlap
@@ -76,29 +75,26 @@ class ScheduleDefinition:
     source: str = ""
 
     def __post_init__(self) -> None:
-        _check_slug(self.slug)
-        _check_kind("target", self.target, Target, "a Target")
-        _check_kind("trigger", self.trigger, Trigger, f"a trigger: {', '.join(KINDS)}")
-        _check_kind("misfire", self.misfire, Misfire, "a Misfire")
-        _check_kind("overlap", self.overlap, Overlap, f"an Overlap: {', '.join(Overlap)}")
-        _check_kind("owner", self.owner, Owner, f"an Owner: {', '.join(Owner)}")
-        _check_text("name", self.name, LONGEST_NAME)
-        _check_text("description", self.description, LONGEST_DESCRIPTION)
-        _check_text("category", self.category, LONGEST_NAME)
-        _check_text("source", self.source, LONGEST_NAME)
-        self._check_max_runs()
-        object.__setattr__(self, "name", self.name or self.slug)
-        object.__setattr__(self, "start_at", optional_instant("start_at", self.start_at))
-        object.__setattr__(self, "end_at", optional_instant("end_at", self.end_at))
-        object.__setattr__(self, "jitter", duration("jitter", self.jitter))
+        self._set("slug", checked_slug(self.slug))
+        instance("target", self.target, Target, "a Target")
+        instance("trigger", self.trigger, Trigger, f"a trigger: {', '.join(KINDS)}")
+        instance("misfire", self.misfire, Misfire, "a Misfire")
+        self._set("overlap", one_of("overlap", self.overlap, Overlap))
+        self._set("owner", one_of("owner", self.owner, Owner))
+        self._set("name", text("name", self.name, LONGEST_NAME) or self.slug)
+        self._set("description", text("description", self.description, LONGEST_DESCRIPTION))
+        self._set("category", text("category", self.category, LONGEST_NAME))
+        self._set("source", text("source", self.source, LONGEST_NAME))
+        self._set("time_zone", text("time_zone", self.time_zone, LONGEST_NAME, shortest=1))
+        if self.max_runs is not None:
+            whole("max_runs", self.max_runs, 1)
+        self._set("start_at", optional_instant("start_at", self.start_at))
+        self._set("end_at", optional_instant("end_at", self.end_at))
+        self._set("jitter", duration("jitter", self.jitter))
         self._check_bounds()
 
-    def _check_max_runs(self) -> None:
-        runs = self.max_runs
-        if runs is None:
-            return
-        if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
-            raise InvalidRequest("max_runs", runs, "give a whole number of 1 or more")
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
     def _check_bounds(self) -> None:
         if self.start_at is not None and self.end_at is not None and self.end_at < self.start_at:
@@ -166,21 +162,13 @@ class ScheduleDefinition:
         )
 
 
-def _check_slug(slug: str) -> None:
-    is_text = isinstance(slug, str) and len(slug) <= LONGEST_SLUG
-    if not is_text or _SLUG.fullmatch(slug) is None:
-        allowed = (
-            f"give 1 to {LONGEST_SLUG} small letters, digits and . _ : -, "
-            "the first a letter or a digit"
-        )
-        raise InvalidRequest("slug", slug, allowed)
-
-
-def _check_kind(field_name: str, value: object, kind: type | UnionType, allowed: str) -> None:
-    if not isinstance(value, kind):
-        raise InvalidRequest(field_name, value, f"give {allowed}")
-
-
-def _check_text(field_name: str, value: str, longest: int) -> None:
-    if not isinstance(value, str) or len(value) > longest or storable(value) != value:
-        raise InvalidRequest(field_name, value, f"give at most {longest:,} characters, no NUL")
+def checked_slug(value: str) -> str:
+    """The name of a schedule. `InvalidRequest` for what cannot be one."""
+    if isinstance(value, str):
+        slug = str.__str__(value)
+        if len(slug) <= LONGEST_SLUG and _SLUG.fullmatch(slug) is not None:
+            return slug
+    allowed = (
+        f"give 1 to {LONGEST_SLUG} small letters, digits and . _ : -, the first a letter or a digit"
+    )
+    raise InvalidRequest("slug", value, allowed)

@@ -13,14 +13,14 @@ from enfila.core.domain.schedule.runs.statistics import RunStatus
 from enfila.core.domain.schedule.state import FinishReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScheduleEvent(Event):
     """Base class of the events of a schedule."""
 
     slug: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScheduleTicked(ScheduleEvent):
     """A tick made a job."""
 
@@ -29,7 +29,7 @@ class ScheduleTicked(ScheduleEvent):
     job_id: JobId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScheduleTickSkipped(ScheduleEvent):
     """A tick made no job, because an earlier run is unfinished."""
 
@@ -37,7 +37,7 @@ class ScheduleTickSkipped(ScheduleEvent):
     nominal: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScheduleTicksDropped(ScheduleEvent):
     """Late ticks were dropped."""
 
@@ -45,7 +45,7 @@ class ScheduleTicksDropped(ScheduleEvent):
     dropped: Dropped
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScheduleTargetMissing(ScheduleEvent):
     """No process has declared the job type of a tick; its job waits for a worker that has it."""
 
@@ -53,7 +53,7 @@ class ScheduleTargetMissing(ScheduleEvent):
     job_type: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScheduleRunEnded(ScheduleEvent):
     """The outcome of a run was recorded on its schedule."""
 
@@ -64,7 +64,7 @@ class ScheduleRunEnded(ScheduleEvent):
     error: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScheduleFinished(ScheduleEvent):
     """A schedule has finished: it will not tick again."""
 
@@ -72,7 +72,7 @@ class ScheduleFinished(ScheduleEvent):
     reason: FinishReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScheduleFailed(ScheduleEvent):
     """The job of a due tick could not be added. It is tried again, or the schedule is disabled.
 
@@ -87,21 +87,21 @@ class ScheduleFailed(ScheduleEvent):
     is_disabled: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SchedulerReady(Event):
     """The scheduler starts to look for due schedules."""
 
     name: ClassVar[str] = "scheduler.ready"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SchedulerClosed(Event):
     """The scheduler has stopped."""
 
     name: ClassVar[str] = "scheduler.closed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SchedulerErrorOccurred(Event):
     """An error occurred (database, listener); the scheduler continues."""
 

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from enfila.core.domain.checking import instant, whole
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.definition import ScheduleDefinition
 from enfila.core.domain.schedule.due import times_between
@@ -15,7 +16,7 @@ from enfila.core.domain.schedule.triggers.cron import Cron
 from enfila.core.domain.schedule.triggers.interval import AfterCompletion
 from enfila.core.domain.schedule.triggers.times_of_day import TimesOfDay
 from enfila.core.domain.schedule.triggers.trigger import Trigger
-from enfila.core.domain.schedule.zones.instants import MICROSECOND, instant
+from enfila.core.domain.schedule.zones.instants import MICROSECOND
 from enfila.core.domain.schedule.zones.offset_changes import Shift, shift_around
 
 MOST_PREVIEWED: Final = 1_000
@@ -56,8 +57,7 @@ def preview(definition: ScheduleDefinition, now: datetime, count: int = 10) -> P
         InvalidRequest: a count out of bounds.
         UnknownTimeZone: this machine does not know the zone.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_PREVIEWED:
-        raise InvalidRequest("count", count, f"give 1 to {MOST_PREVIEWED:,}")
+    count = whole("count", count, 1, MOST_PREVIEWED)
     if isinstance(definition.trigger, AfterCompletion):
         count = 1
     times = islice(times_between(definition, now + MICROSECOND, _END_OF_TIME), count)

@@ -103,10 +103,14 @@ class Schedule:
         schedule = cls(definition, now, enabled=enabled, disabled_reason=reason)
         return schedule.aimed(now)
 
-    def edited(self, definition: ScheduleDefinition, now: datetime) -> Schedule:
+    def edited(
+        self, definition: ScheduleDefinition, now: datetime, *, is_running: bool = False
+    ) -> Schedule:
         """This schedule with another definition; its next time is computed from now.
 
-        Due ticks of the old definition that were not made are not made any more.
+        Due ticks of the old definition that were not made are not made any more. While one of its
+        jobs is unfinished (`is_running`), whatever rule made it, an `AfterCompletion` trigger waits
+        for the end of that job.
 
         Raises:
             InvalidRequest: the slug is another one.
@@ -117,7 +121,7 @@ class Schedule:
         edited = replace(self._next_version(), definition=definition)
         if self.state is ScheduleState.WAITING and edited.counts_from_the_end:
             return edited
-        return edited.aimed(now)
+        return edited.aimed_unless_running(now, is_running=is_running)
 
     def enable(self, now: datetime, *, is_running: bool = False) -> Schedule:
         """This schedule enabled from now on; ticks missed while disabled are not made.
@@ -126,9 +130,7 @@ class Schedule:
         the end of that job.
         """
         enabled = replace(self._next_version(), enabled=True, disabled_reason=None)
-        if is_running and self.counts_from_the_end and self.finished is None:
-            return enabled
-        return enabled.aimed(now)
+        return enabled.aimed_unless_running(now, is_running=is_running)
 
     def disable(self, reason: str) -> Schedule:
         """This schedule disabled."""
@@ -152,6 +154,13 @@ class Schedule:
         finished = self._finish_reason(0, following, base)
         is_at_rest = finished is not None or not self.enabled
         return replace(self, finished=finished, next_run_at=None if is_at_rest else following)
+
+    def aimed_unless_running(self, now: datetime, *, is_running: bool) -> Schedule:
+        """Like `aimed`, but if it counts from the end of a job that goes on, it waits for that."""
+        aimed = self.aimed(now)
+        if is_running and self.counts_from_the_end and aimed.state is ScheduleState.ACTIVE:
+            return replace(aimed, next_run_at=None)
+        return aimed
 
     def aimed_if_waiting(self, now: datetime) -> Schedule:
         """Like `aimed` if it waits for the end of a run; else unchanged."""

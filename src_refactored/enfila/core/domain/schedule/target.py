@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from enfila.core.domain.checking import instance
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions, options_from_text
 from enfila.core.domain.json_document import NULL, Json, JsonDocument, JsonRefused
 from enfila.core.domain.queue import name as checked_name
+from enfila.core.domain.showing import message_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,17 @@ class Target:
     queue: str | None = None
 
     def __post_init__(self) -> None:
-        checked_name("target.job_type", self.job_type)
+        self._set("job_type", checked_name("target.job_type", self.job_type))
+        instance("target.document", self.document, JsonDocument, "a JsonDocument, or use Target.of")
+        instance("target.options", self.options, JobOptions, "JobOptions(…)")
         if self.queue is not None:
-            checked_name("target.queue", self.queue)
+            self._set("queue", checked_name("target.queue", self.queue))
         if self.options.run_at is not None or self.options.delay:
             allowed = "leave out delay and run_at; the schedule says when its jobs start"
             raise InvalidRequest("target.options", self.options, allowed)
+
+    def _set(self, name: str, value: str) -> None:
+        object.__setattr__(self, name, value)
 
     @classmethod
     def of(
@@ -54,7 +61,9 @@ class Target:
         try:
             return cls(job_type, JsonDocument.of(payload), options, queue)
         except JsonRefused as refusal:
-            raise InvalidRequest("target.payload", payload, f"give JSON: {refusal}") from None
+            raise InvalidRequest(
+                "target.payload", payload, f"give JSON: {message_of(refusal)}"
+            ) from None
 
     def to_document(self) -> dict[str, Any]:
         """The target as JSON for storage."""

@@ -10,6 +10,7 @@ from enfila.core.application.ports.schedule_repository import (
     ALL_OF_THEM,
     Decision,
     DueSchedules,
+    Edit,
     IScheduleRepository,
     ScheduleFilter,
     ScheduleStep,
@@ -54,6 +55,10 @@ class InMemorySchedules(IScheduleRepository):
             if (after is None or slug > after) and _fits(schedule, wanted)
         ]
         return found[:limit]
+
+    async def edit(self, slug: str, decide: Edit) -> Schedule | None:
+        is_running = slug in await self._runs.unfinished_jobs([slug])
+        return await self.change(slug, lambda standing, now: decide(standing, now, is_running))
 
     async def change(self, slug: str, decide: Decision) -> Schedule | None:
         found = self._store.schedules.get(slug)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
-from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.clock import Clock, when_moved
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
-from enfila.core.application.system_clock import SystemClock
+from enfila.core.application.system_clock import clock_or_system
 from enfila.infrastructure.persistence.memory.job_types import InMemoryJobTypes
 from enfila.infrastructure.persistence.memory.jobs import InMemoryJobs
 from enfila.infrastructure.persistence.memory.queues import InMemoryQueues
@@ -36,7 +38,7 @@ class InMemoryStorage(Storage):
     jobs: IJobRepository
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.store = Store(clock or SystemClock())
+        self.store = Store(clock_or_system(clock))
         self.jobs = InMemoryJobs(self.store, self)
         self.queues = InMemoryQueues(self.store)
         self.workers = InMemoryWorkers(self.store)
@@ -54,6 +56,9 @@ class InMemoryStorage(Storage):
     async def compact(self) -> None:
         with self.store.lock:
             self.store.keys.forget_removed(self.store.jobs, self.store.clock.now())
+
+    def when_moved(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return when_moved(self.store.clock, callback)
 
     def make_wake_up(self, *, notify: bool) -> WakeUp:
         del notify  # no other process sees what is here

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import sqlalchemy as sa
 
-from enfila.core.application.ports.clock import Clock
+from enfila.core.application.ports.clock import Clock, when_moved
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
+from enfila.core.application.system_clock import clock_or_system
+from enfila.core.domain.checking import flag, whole
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import shown
@@ -31,6 +36,8 @@ from enfila.infrastructure.persistence.sqlalchemy.tables.tables import (
     build_tables,
 )
 from enfila.infrastructure.persistence.sqlalchemy.workers.repository import SqlAlchemyWorkers
+
+MOST_CONNECTIONS: Final = 1_000
 
 
 class SqlAlchemyStorage(Storage):
@@ -72,17 +79,22 @@ class SqlAlchemyStorage(Storage):
         pool_size: int = 5,
         synchronous: str = "FULL",
     ) -> None:
+        flag("auto_migrate", auto_migrate)
+        whole("pool_size", pool_size, 1, MOST_CONNECTIONS)
+        if clock is not None:
+            clock_or_system(clock)
         self._url = engine_url(url)
         self._dialect = dialect = dialect_of(self._url)
         schema = schema if dialect.has_schemas else None
-        self._installation = f"{schema or ''}.{table_prefix}"
+        self._clock = clock
         tables = build_tables(schema, table_prefix)
+        self._installation = f"{schema or ''}.{tables.prefix}"
         instants = DatabaseClock(clock, dialect.server_now)
         self._database = dialect.make_database(
             self._url, pool_size=pool_size, synchronous=synchronous
         )
         self._upgrading = Upgrading(
-            schema, table_prefix, dialect.lock_for_migration, auto_migrate=auto_migrate
+            schema, tables.prefix, dialect.lock_for_migration, auto_migrate=auto_migrate
         )
         self._same_database = SameDatabase(self._url, dialect, self._upgrading)
         self._effects = effects = Effects(tables)
@@ -135,6 +147,9 @@ class SqlAlchemyStorage(Storage):
                 connection, self.access.clock.read(connection)
             )
         )
+
+    def when_moved(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return when_moved(self._clock, callback)
 
     def make_wake_up(self, *, notify: bool) -> WakeUp:
         """See `Storage.make_wake_up`."""

@@ -20,6 +20,7 @@ from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.adding.payload_codec import PayloadCodec
 from enfila.core.application.queue.claims.job_source import JobSource
 from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
+from enfila.core.domain.checking import function, instance, several, whole
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.identity import WorkerId
@@ -56,6 +57,11 @@ class ServedQueues(JobSource[Any, Any]):
         *,
         random: Callable[[], float] = randomness.random,
     ) -> None:
+        given = several("queues", queues, "queues")
+        queues = [instance("queues", each, AbstractQueue, "queues") for each in given]
+        instance("types", types, JobTypeRegistry, "a JobTypeRegistry")
+        instance("repository", repository, IJobRepository, "a job repository")
+        function("random", random, "a function without arguments")
         self._queues = {queue.name: queue for queue in queues}
         if not self._queues:
             raise InvalidRequest("queues", [], "give at least one, or declare a job type first")
@@ -91,6 +97,7 @@ class ServedQueues(JobSource[Any, Any]):
         *,
         names: frozenset[str] | None = None,
     ) -> list[Job]:
+        limit = whole("limit", limit, 1)
         await self._declare()
         taken: list[Job] = []
         for request in self._in_turn(self._claimed.claim_requests(self._queues, names)):

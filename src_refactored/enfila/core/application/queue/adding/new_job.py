@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.showing import shown
 
 P = TypeVar("P")
 
@@ -19,6 +20,10 @@ class NewJob:
     name: str
     payload: Any = None
     options: JobOptions | None = None
+
+    def __repr__(self) -> str:
+        given = f"{shown(self.name)}, {shown(self.payload)}, {shown(self.options)}"
+        return f"NewJob({given})"
 
 
 NewJobLike = (

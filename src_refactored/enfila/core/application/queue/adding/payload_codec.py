@@ -7,12 +7,21 @@ import math
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
-from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
 
 from enfila.core.domain.errors import InvalidRequest, ResultRefused
 from enfila.core.domain.json_document import LARGEST_DOCUMENT, NULL, JsonDocument, JsonRefused
+from enfila.core.domain.showing import class_name, clipped, described, message_of, shown
 
 _MOST_SHOWN: Final = 3
+_MOST_STEPS: Final = 20
+_LONGEST: Final = 200
+"""Characters of a place, and of what is wrong there."""
 
 Annotation = Any
 """What pydantic's `TypeAdapter` takes: a model, a dataclass, an annotation; None for none."""
@@ -62,7 +71,7 @@ class PayloadCodec:
         except ValidationError as refusal:
             allowed = f"give a {_name(self._payload_type)}: {_places(refusal)}"
         except JsonRefused as refusal:
-            allowed = f"give JSON: {refusal}"
+            allowed = f"give JSON: {message_of(refusal)}"
         raise InvalidRequest("payload", payload, allowed)
 
     def read_payload(self, document: JsonDocument) -> Value:
@@ -86,7 +95,7 @@ class PayloadCodec:
         except ValidationError as refusal:
             reason = f"it is not a {_name(self._result_type)}: {_places(refusal)}"
         except JsonRefused as refusal:
-            reason = str(refusal)
+            reason = message_of(refusal)
         raise ResultRefused(reason)
 
     def read_result(self, document: JsonDocument | None) -> Value:
@@ -113,7 +122,14 @@ class PayloadCodec:
             adapter = _adapter_of_class(kind)
         if adapter is None:
             return JsonDocument.of(value, limit=self._limit)
-        return JsonDocument.of(_dumped(adapter, value), limit=self._limit)
+        try:
+            dumped = _dumped(adapter, value)
+        except JsonRefused:
+            raise
+        # A value that JSON has no form for, that is nested too deeply, or that holds itself.
+        except (ValueError, RecursionError) as refusal:
+            raise JsonRefused(described(refusal)) from None
+        return JsonDocument.of(dumped, limit=self._limit)
 
 
 def _read(
@@ -171,26 +187,34 @@ def _adapter(field: str, kind: Annotation) -> TypeAdapter[Any] | None:
     if kind is None:
         return None
     try:
-        return TypeAdapter(kind)
-    except PydanticSchemaGenerationError as refusal:
-        reason = str(refusal).splitlines()[0]
+        adapter = TypeAdapter(kind)
+        _ = adapter.rebuild(raise_errors=True)
+    # An annotation may fail in any way, and a text as one is evaluated.
+    except (Exception, SystemExit, GeneratorExit) as refusal:  # noqa: BLE001
+        reason = message_of(refusal).partition("\n")[0]
         raise InvalidRequest(field, kind, f"give a type that pydantic knows: {reason}") from None
+    return adapter
 
 
 @lru_cache(maxsize=1024)
 def _adapter_of_class(kind: Annotation) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    try:
+        return TypeAdapter(kind)
+    except PydanticUserError as refusal:
+        reason = message_of(refusal).splitlines()[0]
+        raise JsonRefused(f"its class is not one that pydantic knows: {reason}") from None
 
 
 def _name(kind: Annotation) -> str:
-    return kind.__name__ if isinstance(kind, type) else str(kind)
+    return class_name(kind) if isinstance(kind, type) else shown(kind)
 
 
 def _places(refusal: ValidationError) -> str:
     """Where and why a value was refused, the first few."""
     errors = refusal.errors(include_url=False, include_context=False, include_input=False)
     shown = [
-        ".".join(["$", *(str(step) for step in error["loc"])]) + f" {error['msg']}"
+        clipped(".".join(["$", *(str(step) for step in error["loc"][:_MOST_STEPS])]), _LONGEST)
+        + f" {clipped(error['msg'], _LONGEST)}"
         for error in errors[:_MOST_SHOWN]
     ]
     more = len(errors) - len(shown)

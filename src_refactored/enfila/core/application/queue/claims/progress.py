@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import storable
 from enfila.core.domain.json_document import Json, JsonDocument, JsonRefused
+from enfila.core.domain.showing import message_of, storable
 
 _PROGRESS = "give a finite number, a text or a JSON object"
 
@@ -20,7 +20,7 @@ def progress_document(progress: Json) -> JsonDocument:
     try:
         return JsonDocument.of(progress)
     except JsonRefused as refusal:
-        raise InvalidRequest("progress", progress, f"{_PROGRESS}: {refusal}") from None
+        raise InvalidRequest("progress", progress, f"{_PROGRESS}: {message_of(refusal)}") from None
 
 
 def log_line(line: str) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
+from enfila.core.domain.checking import instance, whole
 from enfila.core.domain.duration import Duration, duration
-from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.policies.retention import RetentionPolicy
+
+MOST_IN_A_BATCH: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +36,9 @@ class MaintenanceOptions:
     silent_worker: Duration = timedelta(minutes=5)
 
     def __post_init__(self) -> None:
-        if self.max_stalled_count < 0:
-            raise InvalidRequest("max_stalled_count", self.max_stalled_count, "give 0 or more")
-        if self.batch < 1:
-            raise InvalidRequest("batch", self.batch, "give 1 or more")
+        whole("max_stalled_count", self.max_stalled_count)
+        whole("batch", self.batch, 1, MOST_IN_A_BATCH)
+        instance("retention", self.retention, RetentionPolicy, "a RetentionPolicy")
         for name in ("stalled_interval", "retention_interval", "silent_worker"):
             length = duration(name, getattr(self, name), allow_zero=False)
             object.__setattr__(self, name, length)

@@ -64,6 +64,11 @@ class Maintenance:
             loop.start()
             loop.wake()
 
+    def wake(self) -> None:
+        """Has every duty done soon, and not after its interval."""
+        for loop in self._loops:
+            loop.wake()
+
     async def stop(self) -> None:
         """Ends after the statements under way. May be called twice."""
         await asyncio.gather(*(loop.stop() for loop in self._loops))

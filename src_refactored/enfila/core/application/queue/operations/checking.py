@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from enfila.core.domain.checking import one_of, whole
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import JobError, storable
+from enfila.core.domain.job.failure import LONGEST_MESSAGE, JobError
 from enfila.core.domain.job.state import JobState
+from enfila.core.domain.showing import shown, storable
 
 
 def checked_state(state: JobState | str) -> JobState:
     """The state that is named. `InvalidRequest` if there is none of that name."""
-    try:
-        return JobState(state)
-    except ValueError:
-        raise InvalidRequest("state", state, f"give one of {', '.join(JobState)}") from None
+    return one_of("state", state, JobState)
 
 
 def checked_final_state(state: JobState | str) -> JobState:
@@ -25,9 +24,7 @@ def checked_final_state(state: JobState | str) -> JobState:
 
 def checked_count(field: str, value: int, *, lowest: int = 0) -> int:
     """A whole number of at least `lowest`. `InvalidRequest` for all others."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-        raise InvalidRequest(field, value, f"give a whole number of {lowest} or more")
-    return value
+    return whole(field, value, lowest)
 
 
 def job_error(error: BaseException | JobError | str) -> JobError:
@@ -38,4 +35,5 @@ def job_error(error: BaseException | JobError | str) -> JobError:
         case BaseException():
             return JobError.of(error)
         case _:
-            return JobError("Error", storable(str(error)))
+            text = error if isinstance(error, str) else shown(error)
+            return JobError("Error", storable(text)[:LONGEST_MESSAGE])

@@ -15,6 +15,7 @@ from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import Json
+from enfila.core.domain.showing import shown
 
 R = TypeVar("R")
 
@@ -196,4 +197,4 @@ class JobHandle(Generic[R]):
         await self._operations.remove(self.id)
 
     def __repr__(self) -> str:
-        return f"<job {self.name!r} {self.id} {self.state.value} on {self.queue!r}>"
+        return f"<job {shown(self.name)} {self.id} {self.state.value} on {shown(self.queue)}>"

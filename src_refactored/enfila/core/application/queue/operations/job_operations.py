@@ -12,15 +12,16 @@ from enfila.core.application.queue.adding.payload_codec import PayloadCodec
 from enfila.core.application.queue.operations.checking import checked_count
 from enfila.core.application.queue.publishing.publisher import Publisher
 from enfila.core.application.runtime.tasks import OwnedTasks
+from enfila.core.domain.checking import any_text, flag, whole
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import JobNotCompleted, JobNotFound, KeyTaken, StaleTransition
-from enfila.core.domain.job.failure import storable
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
-from enfila.core.domain.job.options import JobOptions
+from enfila.core.domain.job.options import PRIORITY_LIMIT
 from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
+from enfila.core.domain.showing import storable
 
 T = TypeVar("T")
 
@@ -94,7 +95,8 @@ class JobOperations:
 
     async def retry(self, job_id: JobId, *, fresh_attempts: bool) -> Job:
         """A finished job goes back in line."""
-        return await self._run(self._retry(job_id, fresh_attempts=fresh_attempts))
+        is_fresh = flag("fresh_attempts", fresh_attempts)
+        return await self._run(self._retry(job_id, fresh_attempts=is_fresh))
 
     async def promote(self, job_id: JobId) -> Job:
         """A delayed job joins the line now."""
@@ -108,11 +110,12 @@ class JobOperations:
             reason: why, for people.
             as_read: the job, if it was read just now; saves a read if it has not moved since.
         """
-        return await self._run(self._cancel(job_id, reason, as_read))
+        return await self._run(self._cancel(job_id, any_text("reason", reason), as_read))
 
     async def set_priority(self, job_id: JobId, priority: int) -> Job:
         """A job that has not started moves in line."""
-        return await self._run(self._set_priority(job_id, JobOptions(priority=priority).priority))
+        checked = whole("priority", priority, -PRIORITY_LIMIT, PRIORITY_LIMIT)
+        return await self._run(self._set_priority(job_id, checked))
 
     async def remove(self, job_id: JobId) -> None:
         """Removes a job that is not active."""

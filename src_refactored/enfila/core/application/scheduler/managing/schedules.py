@@ -11,13 +11,23 @@ from enfila.core.application.interceptors import Interceptors, InterceptorsLike
 from enfila.core.application.job_types.declared_job import DeclaredJob
 from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.application.ports.job_repository import IJobRepository
-from enfila.core.application.ports.schedule_repository import Decision, ScheduleFilter
+from enfila.core.application.ports.schedule_repository import Decision, Edit, ScheduleFilter
 from enfila.core.application.ports.wake_up import ALL_SCHEDULES, Hint, WakeUp
 from enfila.core.application.scheduler.managing.backfilling import Backfill, backfill_runs
 from enfila.core.application.scheduler.managing.syncing import Synced, Syncing
 from enfila.core.application.scheduler.managing.target_check import TargetCheck
 from enfila.core.application.scheduler.ticks.job_factory import JobFactory
 from enfila.core.application.scheduler.ticks.storing_runs import StoringRuns
+from enfila.core.domain.checking import (
+    LARGEST_ID,
+    flag,
+    instance,
+    instant,
+    one_of,
+    several,
+    text,
+    whole,
+)
 from enfila.core.domain.duration import ZERO, Duration, duration
 from enfila.core.domain.errors import (
     InvalidRequest,
@@ -28,7 +38,11 @@ from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.json_document import Json
 from enfila.core.domain.queue import name as checked_name
-from enfila.core.domain.schedule.definition import ScheduleDefinition
+from enfila.core.domain.schedule.definition import (
+    LONGEST_DESCRIPTION,
+    ScheduleDefinition,
+    checked_slug,
+)
 from enfila.core.domain.schedule.preview import Preview, backfill_times, preview
 from enfila.core.domain.schedule.rules.misfire import Misfire
 from enfila.core.domain.schedule.rules.overlap import Overlap
@@ -39,7 +53,6 @@ from enfila.core.domain.schedule.state import Owner, ScheduleState
 from enfila.core.domain.schedule.target import Target
 from enfila.core.domain.schedule.triggers.cron import Cron
 from enfila.core.domain.schedule.triggers.trigger import Trigger
-from enfila.core.domain.schedule.zones.instants import instant
 from enfila.core.domain.schedule.zones.time_zone import DEFAULT_ZONE, load_zone
 
 DEFAULT_SOURCE = "default"
@@ -136,11 +149,9 @@ class Schedules:
             InvalidRequest: a value is wrong.
         """
         job_type = job.definition.name if isinstance(job, DeclaredJob) else job
-        if overlap not in set(Overlap):
-            raise InvalidRequest("overlap", overlap, f"give one of {', '.join(Overlap)}")
         return ScheduleDefinition(
             slug,
-            Target.of(job_type, payload, options or DEFAULT_OPTIONS, queue),
+            Target.of(job_type, payload, DEFAULT_OPTIONS if options is None else options, queue),
             Cron(trigger) if isinstance(trigger, str) else trigger,
             name=name,
             description=description,
@@ -149,8 +160,8 @@ class Schedules:
             start_at=start_at,
             end_at=end_at,
             max_runs=max_runs,
-            misfire=misfire or Misfire(),
-            overlap=Overlap(overlap),
+            misfire=Misfire() if misfire is None else misfire,
+            overlap=one_of("overlap", overlap, Overlap),
             jitter=duration("jitter", jitter),
         )
 
@@ -158,7 +169,7 @@ class Schedules:
 
     async def get(self, slug: str) -> Schedule:
         """The schedule as it is now."""
-        found = await self._schedules.get(slug)
+        found = await self._schedules.get(checked_slug(slug))
         if found is None:
             raise ScheduleNotFound(slug)
         return found
@@ -174,8 +185,17 @@ class Schedules:
         limit: int | None = None,
     ) -> list[Schedule]:
         """The schedules that fit, by slug; those after the slug `after`, at most `limit`."""
-        wanted = ScheduleFilter(owner, category, job_type, state)
-        return await self._schedules.find(wanted, after=after, limit=limit)
+        wanted = ScheduleFilter(
+            None if owner is None else one_of("owner", owner, Owner),
+            None if category is None else text("category", category),
+            None if job_type is None else text("job_type", job_type),
+            None if state is None else one_of("state", state, ScheduleState),
+        )
+        return await self._schedules.find(
+            wanted,
+            after=None if after is None else text("after", after),
+            limit=None if limit is None else whole("limit", limit),
+        )
 
     async def preview(self, schedule: str | ScheduleDefinition, count: int = 10) -> Preview:
         """The rule in words, and its next times in its zone and in UTC.
@@ -183,7 +203,9 @@ class Schedules:
         Given a definition, whether stored or not, it tells what that would do.
         """
         definition = (
-            (await self.get(schedule)).definition if isinstance(schedule, str) else schedule
+            (await self.get(schedule)).definition
+            if isinstance(schedule, str)
+            else instance("schedule", schedule, ScheduleDefinition, "a slug or a definition")
         )
         return preview(definition, await self._schedules.current_instant(), count)
 
@@ -191,11 +213,14 @@ class Schedules:
         self, slug: str, limit: int = 100, *, before: RunId | None = None
     ) -> list[ScheduleRun]:
         """Its runs with their jobs, the newest first; those that were made before `before`."""
+        most = whole("limit", limit)
+        first = None if before is None else RunId(whole("before", before, 0, LARGEST_ID))
         await self.get(slug)
-        return await self._runs.find(slug, limit=limit, before=before)
+        return await self._runs.find(slug, limit=most, before=first)
 
     async def details(self, run: ScheduleRun) -> RunDetails:
         """The attempts and the log of one run; none when its job is not stored any more."""
+        instance("run", run, ScheduleRun, "a run, such as `history` returns")
         if run.job is None:
             return RunDetails(run, (), ())
         attempts = await self._jobs.attempts(run.job.id)
@@ -210,9 +235,10 @@ class Schedules:
             InvalidRequest: its job type is unknown, refuses the payload, or its zone is unknown.
             ScheduleExists: its slug is taken.
         """
+        is_enabled = flag("enabled", enabled)
         checked = await self._checked(definition)
         now = await self._schedules.current_instant()
-        schedule = Schedule.new(checked, now, enabled=enabled)
+        schedule = Schedule.new(checked, now, enabled=is_enabled)
         await self._targets.declare([checked.target])
         await self._schedules.insert(schedule)
         self._tell()
@@ -221,7 +247,8 @@ class Schedules:
     async def update(self, definition: ScheduleDefinition, *, version: int) -> Schedule:
         """Gives the schedule with this slug another definition; it keeps its owner.
 
-        Once this has returned no tick of the old rule is made. Its next time counts from now.
+        Once this has returned no tick of the old rule is made. Its next time counts from now; an
+        `AfterCompletion` waits for the end of what the old rule has started.
 
         Args:
             definition: the whole of the new definition, with the old slug.
@@ -231,35 +258,35 @@ class Schedules:
             InvalidRequest: as for `create`.
             ScheduleChanged: it has another version by now.
         """
+        whole("version", version)
         checked = await self._checked(definition)
 
-        def edit(standing: Schedule, now: datetime) -> Schedule:
+        def edit(standing: Schedule, now: datetime, is_running: bool) -> Schedule:  # noqa: FBT001 - as `Edit` says
             if standing.version != version:
                 raise ScheduleChanged(standing.slug, version, standing.version)
             old = standing.definition
-            return standing.edited(replace(checked, owner=old.owner, source=old.source), now)
+            kept = replace(checked, owner=old.owner, source=old.source)
+            return standing.edited(kept, now, is_running=is_running)
 
         await self._targets.declare([checked.target])
-        return await self._change(checked.slug, edit)
+        return await self._edit(checked.slug, edit)
 
     async def enable(self, slug: str) -> Schedule:
         """Has it tick from now on; what it missed is not caught up."""
-        is_running = slug in await self._runs.unfinished_jobs([slug])
-        enabled = await self._change(
-            slug, lambda it, now: it if it.enabled else it.enable(now, is_running=is_running)
-        )
-        if is_running and slug not in await self._runs.unfinished_jobs([slug]):
-            # It has ended meanwhile, and nobody may be left to tell of it.
-            return await self._change(slug, Schedule.aimed_if_waiting)
-        return enabled
+
+        def enable(standing: Schedule, now: datetime, is_running: bool) -> Schedule:  # noqa: FBT001 - as `Edit` says
+            return standing if standing.enabled else standing.enable(now, is_running=is_running)
+
+        return await self._edit(slug, enable)
 
     async def disable(self, slug: str, reason: str = "disabled by hand") -> Schedule:
         """Keeps it at rest until `enable`. Once this has returned it makes no tick."""
-        return await self._change(slug, lambda it, _: it.disable(reason) if it.enabled else it)
+        why = text("reason", reason, LONGEST_DESCRIPTION)
+        return await self._change(slug, lambda it, _: it.disable(why) if it.enabled else it)
 
     async def delete(self, slug: str) -> None:
         """Removes it with its history; its jobs stay. Once this has returned it makes no tick."""
-        if not await self._schedules.delete(slug):
+        if not await self._schedules.delete(checked_slug(slug)):
             raise ScheduleNotFound(slug)
         self._tell()
 
@@ -285,7 +312,9 @@ class Schedules:
             InvalidRequest: as for `create`, or a slug comes twice.
             ScheduleExists: a slug is taken by another source, or was created at run time.
         """
-        done = await self._syncing.sync(definitions, disabled, checked_name("source", source))
+        given = several("schedules", definitions, "definitions of schedules")
+        at_rest = several("disabled", disabled, "slugs of these schedules")
+        done = await self._syncing.sync(given, at_rest, checked_name("source", source))
         self._tell()
         return done
 
@@ -329,6 +358,7 @@ class Schedules:
             dry_run: only tells the times.
         """
         wanted_by = checked_name("by", by)
+        flag("dry_run", dry_run)
         schedule = await self.get(slug)
         now = await self._schedules.current_instant()
         if instant("end", end) > now:
@@ -350,12 +380,16 @@ class Schedules:
     # ── what they have in common ─────────────────────────────────────────────────────────────
 
     async def _checked(self, definition: ScheduleDefinition) -> ScheduleDefinition:
-        if not isinstance(definition, ScheduleDefinition):
-            raise InvalidRequest("definition", definition, "give a ScheduleDefinition")
+        instance("definition", definition, ScheduleDefinition, "a ScheduleDefinition")
         return replace(definition, target=await self._targets.checked(definition.target))
 
     async def _change(self, slug: str, decide: Decision) -> Schedule:
-        changed = await self._schedules.change(slug, decide)
+        return self._told(slug, await self._schedules.change(checked_slug(slug), decide))
+
+    async def _edit(self, slug: str, decide: Edit) -> Schedule:
+        return self._told(slug, await self._schedules.edit(checked_slug(slug), decide))
+
+    def _told(self, slug: str, changed: Schedule | None) -> Schedule:
         if changed is None:
             raise ScheduleNotFound(slug)
         self._tell()

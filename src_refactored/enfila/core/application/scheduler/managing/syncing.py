@@ -69,7 +69,7 @@ class Syncing:
             _ = definition.next_after(now)
             wanted[each.slug] = definition
         for slug in disabled:
-            if slug not in wanted:
+            if not isinstance(slug, str) or slug not in wanted:
                 raise InvalidRequest("disabled", slug, "give slugs of these schedules")
         return list(wanted.values())
 
@@ -79,14 +79,19 @@ class Syncing:
             before: list[ScheduleDefinition] = []
 
             def edit(
-                standing: Schedule, now: datetime, seen: list[ScheduleDefinition] = before
+                standing: Schedule,
+                now: datetime,
+                is_running: bool,  # noqa: FBT001 - as `Edit` says
+                seen: list[ScheduleDefinition] = before,
             ) -> Schedule:
                 _check_owner(standing, definition.source)
                 seen[:] = [standing.definition]
                 is_same = standing.definition == definition
-                return standing if is_same else standing.edited(definition, now)
+                if is_same:
+                    return standing
+                return standing.edited(definition, now, is_running=is_running)
 
-            if await self._repository.change(definition.slug, edit) is not None:
+            if await self._repository.edit(definition.slug, edit) is not None:
                 return "unchanged" if before == [definition] else "updated"
             now = await self._repository.current_instant()
             try:

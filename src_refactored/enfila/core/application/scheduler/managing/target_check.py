@@ -10,6 +10,7 @@ from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.ports.job_type_repository import IJobTypeRepository
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.target import Target
+from enfila.core.domain.showing import shown
 
 
 class TargetCheck:
@@ -66,5 +67,5 @@ class TargetCheck:
         known = {each.name for each in await self._repository.all()}
         known |= {each.name for each in self._types}
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = f"did you mean {shown(near[0])}? " if near else ""
         return f"{hint}give a job type that is declared, or the queue whose workers know such jobs"

@@ -23,6 +23,7 @@ from enfila.core.domain.schedule.events import (
 )
 from enfila.core.domain.schedule.runs.run import ScheduleRun
 from enfila.core.domain.schedule.schedule import Schedule
+from enfila.core.domain.showing import clipped, shown
 
 logger = logging.getLogger("enfila.scheduler")
 
@@ -78,9 +79,9 @@ class SchedulerEvents:
         """Nobody has declared the job type of a tick."""
         job_type = schedule.definition.target.job_type
         logger.warning(
-            "schedule %s: no process has declared the job type %r; its jobs wait for one",
+            "schedule %s: no process has declared the job type %s; its jobs wait for one",
             schedule.slug,
-            job_type,
+            shown(job_type),
         )
         self._emitter.publish(ScheduleTargetMissing(at=at, slug=schedule.slug, job_type=job_type))
 
@@ -89,7 +90,7 @@ class SchedulerEvents:
         logger.error(
             "schedule %s: its job could not be added: %s%s",
             schedule.slug,
-            error,
+            clipped(error),
             "" if schedule.enabled else "; the schedule is disabled",
         )
         self._emitter.publish(

@@ -19,6 +19,7 @@ from enfila.core.domain.errors import AlreadyClosed, RepositoryUnavailable
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.schedule.rules.overlap import Overlap
 from enfila.core.domain.schedule.schedule import Schedule
+from enfila.core.domain.showing import described
 
 MOST_RUNS_TOGETHER: Final = 1_000
 """Runs of one transaction, unless a single schedule catches up more."""
@@ -137,7 +138,7 @@ class Ticking:
 
     async def _failed(self, schedule: Schedule, error: Exception) -> None:
         """Shows the error on the schedule, which is tried again later or disabled."""
-        text = f"{type(error).__name__}: {error}"
+        text = described(error)
         told: list[datetime] = []
 
         def fail(standing: Schedule, now: datetime) -> Schedule:

@@ -16,6 +16,7 @@ from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.json_document import Json, JsonDocument
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
+from enfila.core.domain.showing import shown
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -128,7 +129,9 @@ class _RunningJob(Generic[P]):
 
     def __repr__(self) -> str:
         job = self._run.job
-        return f"<active job {job.name!r} {job.id}, attempt {job.attempt} of {job.max_attempts}>"
+        return (
+            f"<active job {shown(job.name)} {job.id}, attempt {job.attempt} of {job.max_attempts}>"
+        )
 
 
 class ActiveJob(_RunningJob[P]):

@@ -44,6 +44,7 @@ from enfila.core.domain.job.running.outcome import (
     Snooze,
     Snoozed,
 )
+from enfila.core.domain.showing import message_of, shown
 
 _AnyActiveJob = ActiveJob[object] | SyncActiveJob[object]
 _WORDS = (Snooze, Cancel, Retry)
@@ -176,7 +177,9 @@ class Execution:
             payload = handler.read_payload(run.job)
         except InvalidRequest as refusal:
             # The next attempt would get the same payload.
-            raise Unrecoverable(f"the payload does not fit the processor: {refusal}") from None
+            raise Unrecoverable(
+                f"the payload does not fit the processor: {message_of(refusal)}"
+            ) from None
         if handler.is_async:
             return ActiveJob(run, self._controls, payload)
         cancelled = threading.Event()
@@ -248,14 +251,14 @@ class Execution:
         backoff = job.options.backoff
         if backoff.kind is not BackoffKind.CUSTOM or backoff.name is None:
             return None
-        during = f"computing the backoff {backoff.name!r}"
+        during = f"computing the backoff {shown(backoff.name)}"
         rule = self._backoffs.get(backoff.name)
         if rule is None:
             allowed = f"this worker knows: {', '.join(sorted(self._backoffs)) or 'none'}"
             self._report_error(InvalidRequest("backoff.name", backoff.name, allowed), during)
             return None
         try:
-            return duration(f"backoff {backoff.name!r}", rule(job, error))
+            return duration(f"backoff {shown(backoff.name)}", rule(job, error))
         except KeyboardInterrupt as interrupt:
             self._on_interrupt(interrupt)
             return None

@@ -19,6 +19,7 @@ from enfila.core.application.worker.running.active_job import ActiveJob, SyncAct
 from enfila.core.domain.errors import InvalidRequest, ProcessorMissing
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.json_document import JsonDocument
+from enfila.core.domain.showing import message_of
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -179,7 +180,7 @@ def _is_known(kind: Annotation) -> bool:
     except PydanticUserError as refusal:
         if typing.is_typeddict(kind):
             return False  # before Python 3.12 pydantic knows only the one of typing_extensions
-        reason = str(refusal).splitlines()[0]
+        reason = message_of(refusal).splitlines()[0]
         raise InvalidRequest(
             "processor", kind, f"annotate the job with a payload that pydantic knows: {reason}"
         ) from None

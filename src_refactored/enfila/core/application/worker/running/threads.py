@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
+from enfila.core.domain.showing import class_name
+
 T = TypeVar("T")
 
 _NOT_STORABLE: Final = (
@@ -107,7 +109,7 @@ def _storable(error: BaseException) -> BaseException:
     """The error in a form that can cross to the loop, where some classes mean something else."""
     # By its type: `isinstance` asks an object for its `__class__`, which may raise.
     if issubclass(type(error), _NOT_STORABLE):
-        wrapped = RuntimeError(f"the function raised {type(error).__name__}")
+        wrapped = RuntimeError(f"the function raised {class_name(type(error))}")
         wrapped.__cause__ = error
         return wrapped
     return error

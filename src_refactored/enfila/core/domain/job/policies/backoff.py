@@ -10,9 +10,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from enfila.core.domain.checking import number, one_of, text
 from enfila.core.domain.duration import LONGEST, ZERO, Duration, duration
 from enfila.core.domain.errors import InvalidRequest
 
+LONGEST_NAME: Final = 255
+_DEFAULT_FACTOR: Final = 2.0
+_LARGEST_FACTOR: Final = sys.float_info.max
 _FACTOR: Final = "give a finite number of at least 1"
 
 
@@ -41,10 +45,25 @@ class Backoff:
 
     kind: BackoffKind
     base: timedelta = ZERO
-    factor: float = 2.0
+    factor: float = _DEFAULT_FACTOR
     maximum: timedelta | None = None
     jitter: float = 0.0
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        self._set("kind", one_of("backoff.kind", self.kind, BackoffKind))
+        self._set("base", duration("backoff.base", self.base))
+        self._set("factor", number("backoff.factor", self.factor, 1, _LARGEST_FACTOR, _FACTOR))
+        if self.maximum is not None:
+            self._set("maximum", duration("backoff.maximum", self.maximum))
+        self._set(
+            "jitter", number("backoff.jitter", self.jitter, 0, 1, "give a number from 0 to 1")
+        )
+        if self.name is not None or self.kind is BackoffKind.CUSTOM:
+            self._set("name", _rule_name(self.name))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
     @classmethod
     def none(cls) -> Backoff:
@@ -54,14 +73,14 @@ class Backoff:
     @classmethod
     def fixed(cls, delay: Duration, *, jitter: float = 0.0) -> Backoff:
         """The same wait after every failure."""
-        return cls(BackoffKind.FIXED, duration("backoff.delay", delay), jitter=_share(jitter))
+        return cls(BackoffKind.FIXED, duration("backoff.delay", delay), jitter=jitter)
 
     @classmethod
     def exponential(
         cls,
         base: Duration,
         *,
-        factor: float = 2.0,
+        factor: float = _DEFAULT_FACTOR,
         maximum: Duration | None = None,
         jitter: float = 0.0,
     ) -> Backoff:
@@ -70,23 +89,17 @@ class Backoff:
         Raises:
             InvalidRequest: a negative duration, a factor below 1, jitter outside 0 to 1.
         """
-        if isinstance(factor, bool) or not isinstance(factor, int | float):
-            raise InvalidRequest("backoff.factor", factor, _FACTOR)
-        if not 1 <= factor <= sys.float_info.max:
-            raise InvalidRequest("backoff.factor", factor, _FACTOR)
         return cls(
             BackoffKind.EXPONENTIAL,
             duration("backoff.base", base),
-            float(factor),
+            factor,
             None if maximum is None else duration("backoff.maximum", maximum),
-            _share(jitter),
+            jitter,
         )
 
     @classmethod
     def custom(cls, name: str) -> Backoff:
         """A wait that the worker computes with its function `name` (`WorkerOptions.backoffs`)."""
-        if not isinstance(name, str) or not name:
-            raise InvalidRequest("backoff.name", name, "give the name of a rule of the worker")
         return cls(BackoffKind.CUSTOM, name=name)
 
     def delay_after(self, failures: int, random: float) -> timedelta:
@@ -125,7 +138,7 @@ class Backoff:
         stored: dict[str, Any] = {"kind": self.kind.value}
         if self.base:
             stored["base"] = self.base.total_seconds()
-        if self.kind is BackoffKind.EXPONENTIAL:
+        if self.kind is BackoffKind.EXPONENTIAL or self.factor != _DEFAULT_FACTOR:
             stored["factor"] = self.factor
         if self.maximum is not None:
             stored["maximum"] = self.maximum.total_seconds()
@@ -140,16 +153,16 @@ class Backoff:
         """Reads a backoff that `to_json` wrote."""
         maximum = stored.get("maximum")
         return cls(
-            BackoffKind(stored["kind"]),
+            stored["kind"],
             timedelta(seconds=stored.get("base", 0)),
-            stored.get("factor", 2.0),
+            stored.get("factor", _DEFAULT_FACTOR),
             None if maximum is None else timedelta(seconds=maximum),
             stored.get("jitter", 0.0),
             stored.get("name"),
         )
 
 
-def _share(value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InvalidRequest("backoff.jitter", value, "give a number from 0 to 1")
-    return float(value)
+def _rule_name(value: str | None) -> str:
+    if not isinstance(value, str) or value == "":
+        raise InvalidRequest("backoff.name", value, "give the name of a rule of the worker")
+    return text("backoff.name", value, LONGEST_NAME, shortest=1)

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from enfila.core.domain.checking import one_of, text
 from enfila.core.domain.duration import Duration, duration
-from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.job.failure import storable
 from enfila.core.domain.job.identity import JobId
 from enfila.core.domain.job.state import CLAIMABLE, JobState
 
@@ -84,30 +83,39 @@ class Deduplication:
     mode: DeduplicationMode = DeduplicationMode.IGNORE
     ttl: timedelta | None = None
 
+    def __post_init__(self) -> None:
+        key = text("deduplication.key", self.key, LONGEST_KEY, shortest=1)
+        object.__setattr__(self, "key", key)
+        mode = one_of("deduplication.mode", self.mode, DeduplicationMode)
+        object.__setattr__(self, "mode", mode)
+        if self.ttl is not None:
+            ttl = duration("deduplication.ttl", self.ttl, allow_zero=False)
+            object.__setattr__(self, "ttl", ttl)
+
     @classmethod
     def while_unfinished(cls, key: str) -> Deduplication:
         """While a job with this key is unfinished, `add` returns that job."""
-        return cls(_key(key))
+        return cls(key)
 
     @classmethod
     def for_time(cls, key: str, ttl: Duration) -> Deduplication:
         """For `ttl` after a job was added, `add` returns that job, even if it has finished."""
-        return cls(_key(key), ttl=duration("deduplication.ttl", ttl, allow_zero=False))
+        return cls(key, ttl=duration("deduplication.ttl", ttl, allow_zero=False))
 
     @classmethod
     def replace(cls, key: str) -> Deduplication:
         """`add` replaces payload and options of the job that has not started."""
-        return cls(_key(key), DeduplicationMode.REPLACE)
+        return cls(key, DeduplicationMode.REPLACE)
 
     @classmethod
     def debounce(cls, key: str) -> Deduplication:
         """Like `replace`, and the delay starts again: the job runs once no more are added."""
-        return cls(_key(key), DeduplicationMode.DEBOUNCE)
+        return cls(key, DeduplicationMode.DEBOUNCE)
 
     @classmethod
     def keep_last(cls, key: str) -> Deduplication:
         """While one job runs, only the last one that was added waits behind it."""
-        return cls(_key(key), DeduplicationMode.KEEP_LAST)
+        return cls(key, DeduplicationMode.KEEP_LAST)
 
     def decide(self, holder: KeyHolder | None, now: datetime) -> Decision:
         """Decides what to do with a new job under this key, given the job that holds it."""
@@ -142,20 +150,10 @@ class Deduplication:
         ttl = stored.get("ttl")
         return cls(
             stored["key"],
-            DeduplicationMode(stored["mode"]),
+            stored["mode"],
             None if ttl is None else timedelta(seconds=ttl),
         )
 
 
 def _is_pending(holder: KeyHolder) -> bool:
     return holder.state in CLAIMABLE or holder.state is JobState.BLOCKED
-
-
-def _key(value: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_KEY or storable(value) != value:
-        raise InvalidRequest(
-            "deduplication.key",
-            value,
-            f"give 1 to {LONGEST_KEY} characters, none of them NUL or a lone surrogate",
-        )
-    return value

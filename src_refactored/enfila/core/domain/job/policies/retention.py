@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from enfila.core.domain.checking import instance, whole
 from enfila.core.domain.duration import ZERO, Duration, duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.state import JobState
@@ -26,6 +27,12 @@ class Retention:
 
     age: timedelta | None = None
     newest: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.age is not None:
+            object.__setattr__(self, "age", duration("retention.age", self.age))
+        if self.newest is not None:
+            whole("retention.newest", self.newest)
 
     @property
     def keeps_nothing(self) -> bool:
@@ -50,9 +57,10 @@ class Retention:
     @classmethod
     def keep_newest(cls, newest: int, *, age: Duration | None = None) -> Retention:
         """Keeps the newest `newest` jobs, and these for `age` at most if it is given."""
-        if isinstance(newest, bool) or not isinstance(newest, int) or newest < 0:
-            raise InvalidRequest("retention.newest", newest, "give a whole number of 0 or more")
-        return cls(None if age is None else duration("retention.age", age), newest)
+        return cls(
+            None if age is None else duration("retention.age", age),
+            whole("retention.newest", newest),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The retention as JSON for storage."""
@@ -99,6 +107,10 @@ class RetentionPolicy:
     completed: Retention = Retention(age=timedelta(days=7))
     failed: Retention = Retention(age=timedelta(days=30))
     cancelled: Retention = Retention(age=timedelta(days=30))
+
+    def __post_init__(self) -> None:
+        for name in ("completed", "failed", "cancelled"):
+            instance(f"retention.{name}", getattr(self, name), Retention, "a Retention")
 
     def of(self, state: JobState) -> Retention:
         """The rule for jobs in this final state."""

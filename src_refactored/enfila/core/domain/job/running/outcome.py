@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from enfila.core.domain.checking import any_text
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.json_document import NULL, JsonDocument
@@ -71,8 +72,8 @@ class Cancel(Exception):
     """Returned or raised by a processor: the job ends as cancelled."""
 
     def __init__(self, reason: str = "cancelled by its processor") -> None:
-        self.reason = reason
-        super().__init__(reason)
+        self.reason = any_text("Cancel.reason", reason)
+        super().__init__(self.reason)
 
 
 class Retry(Exception):
@@ -81,6 +82,6 @@ class Retry(Exception):
     def __init__(
         self, reason: str = "its processor asked for a retry", *, delay: Duration = 0
     ) -> None:
-        self.reason = reason
+        self.reason = any_text("Retry.reason", reason)
         self.delay = duration("Retry.delay", delay)
-        super().__init__(reason)
+        super().__init__(self.reason)

@@ -8,8 +8,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from enfila.core.domain.checking import one_of, whole
 from enfila.core.domain.duration import Duration, duration
-from enfila.core.domain.errors import InvalidRequest
 
 DEFAULT_CAP: Final = 100
 LARGEST_CAP: Final = 10_000
@@ -51,17 +51,14 @@ class Misfire:
         grace: Duration | None = None,
         cap: int = DEFAULT_CAP,
     ) -> None:
-        if catch_up not in set(CatchUp):
-            allowed = f"give one of {', '.join(CatchUp)}"
-            raise InvalidRequest("misfire.catch_up", catch_up, allowed)
-        if isinstance(cap, bool) or not isinstance(cap, int) or not 1 <= cap <= LARGEST_CAP:
-            raise InvalidRequest("misfire.cap", cap, f"give 1 to {LARGEST_CAP:,} ticks")
-        if grace is None and catch_up == CatchUp.NONE:
+        rule = one_of("misfire.catch_up", catch_up, CatchUp)
+        most = whole("misfire.cap", cap, 1, LARGEST_CAP)
+        if grace is None and rule is CatchUp.NONE:
             grace = ON_TIME
         length = None if grace is None else duration("misfire.grace", grace)
-        object.__setattr__(self, "catch_up", CatchUp(catch_up))
+        object.__setattr__(self, "catch_up", rule)
         object.__setattr__(self, "grace", length)
-        object.__setattr__(self, "cap", cap)
+        object.__setattr__(self, "cap", most)
 
     @property
     def most_at_once(self) -> int:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from enfila.core.domain.job.failure import LONGEST_MESSAGE, storable
+from enfila.core.domain.job.failure import LONGEST_MESSAGE
 from enfila.core.domain.schedule.zones.instants import from_text, text_of
+from enfila.core.domain.showing import storable
 
 
 class RunStatus(StrEnum):

@@ -7,14 +7,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
+from enfila.core.domain.checking import text
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.schedule.triggers.cron_days import LAST, CronDays
 from enfila.core.domain.schedule.triggers.cron_description import cron_in_words
-from enfila.core.domain.schedule.triggers.cron_fields import FIELDS, WEEKDAY, CronFields
+from enfila.core.domain.schedule.triggers.cron_fields import (
+    FIELDS,
+    LONGEST_EXPRESSION,
+    WEEKDAY,
+    CronFields,
+)
 from enfila.core.domain.schedule.zones.wall_time import next_instant
+from enfila.core.domain.showing import message_of
+
+_LAST_DAY: Final = "l"
+_ALLOWED: Final = f"give text of at most {LONGEST_EXPRESSION} characters"
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -31,8 +41,9 @@ class Cron:
     kind: ClassVar[str] = "cron"
 
     def __init__(self, expression: str) -> None:
-        _rule_of(expression)
-        object.__setattr__(self, "expression", expression.strip())
+        given = text("cron", expression, LONGEST_EXPRESSION, allowed=_ALLOWED)
+        _rule_of(given)
+        object.__setattr__(self, "expression", given.strip())
 
     def next_after(self, instant: datetime, zone: ZoneInfo) -> datetime | None:
         """The first tick after an instant (both aware UTC), in the time zone `zone`."""
@@ -117,15 +128,22 @@ def _expanded(expression: str, fields: CronFields) -> CronRule:
     # A program without cron expressions need not load it.
     from croniter import CroniterError, croniter  # noqa: PLC0415
 
-    text = (fields.second, fields.minute, fields.hour, fields.day, fields.month, fields.weekday)
+    # Without L, which croniter counts as one of 31 days: it takes `2-31,L` for every day.
+    numbered = [term for term in fields.day.split(",") if term != _LAST_DAY]
+    by_number_of_day = ",".join(numbered) or "*"
+    text = (
+        *(fields.second, fields.minute, fields.hour),
+        *(by_number_of_day, fields.month, fields.weekday),
+    )
     try:
         expanded, nth = croniter.expand(" ".join(text), second_at_beginning=True)
     except CroniterError as refusal:
-        raise InvalidRequest("cron", expression, f"croniter says: {refusal}") from None
+        raise InvalidRequest("cron", expression, f"croniter says: {message_of(refusal)}") from None
     minute, hour, day, month, weekday, second = expanded
     by_number = _nth_weekdays(nth)
+    last = {LAST} if _LAST_DAY in fields.day.split(",") else set()
     days = CronDays(
-        frozenset(_numbers(3, day)),
+        frozenset(_numbers(3, day) if numbered else ()) | last,
         frozenset(_numbers(4, month)),
         frozenset() if by_number else frozenset(_numbers(5, weekday)),
         by_number,
@@ -136,13 +154,13 @@ def _expanded(expression: str, fields: CronFields) -> CronRule:
 
 
 def _numbers(position: int, expanded: Iterable[int | str]) -> tuple[int, ...]:
-    """Converts a field of croniter's result: numbers, `*` for all, `l` for the last day."""
+    """Converts a field of croniter's result: numbers, `*` for all."""
     field, numbers = FIELDS[position], set[int]()
     for value in expanded:
         if value == "*":
             numbers.update(range(field.lowest, field.highest + (field is not WEEKDAY)))
         else:
-            numbers.add(LAST if value == "l" else int(value))
+            numbers.add(int(value))
     return tuple(sorted(numbers))
 
 

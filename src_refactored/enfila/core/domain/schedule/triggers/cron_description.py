@@ -13,8 +13,27 @@ _MOST_TIMES: Final = 6
 
 def cron_in_words(fields: CronFields) -> str:
     """Describes a cron expression, including how its two fields of days are combined."""
-    phrases = (*_times(fields), _days(fields), _months(fields))
+    plain = _without_needless_terms(fields)
+    days = _days(plain, either_is_enough=fields.either_day_is_enough)
+    phrases = (*_times(plain), days, _months(plain))
     return " ".join(phrase for phrase in phrases if phrase)
+
+
+def _without_needless_terms(fields: CronFields) -> CronFields:
+    """The same fields, `*` for those that have it among other terms: these add nothing."""
+    return CronFields(
+        _whole_or(fields.second),
+        _whole_or(fields.minute),
+        _whole_or(fields.hour),
+        _whole_or(fields.day),
+        _whole_or(fields.month),
+        _whole_or(fields.weekday),
+    )
+
+
+def _whole_or(text: str) -> str:
+    terms = text.split(",")
+    return "*" if "*" in terms or "*/1" in terms else text
 
 
 def _times(fields: CronFields) -> tuple[str, ...]:
@@ -27,11 +46,12 @@ def _times(fields: CronFields) -> tuple[str, ...]:
 
 def _times_of_day(fields: CronFields) -> list[str]:
     second = "" if fields.second == "0" else f":{int(fields.second):02}"
-    return sorted(
+    times = {
         f"{int(hour):02}:{int(minute):02}{second}"
         for hour in fields.hour.split(",")
         for minute in fields.minute.split(",")
-    )
+    }
+    return sorted(times)
 
 
 def _seconds(fields: CronFields) -> str:
@@ -63,13 +83,14 @@ def _hours(fields: CronFields) -> str:
     return f"of hour {_list(fields.hour)}"
 
 
-def _days(fields: CronFields) -> str:
+def _days(fields: CronFields, *, either_is_enough: bool) -> str:
     day, weekday = _days_of_month(fields.day), _weekdays(fields.weekday)
-    if not day and not weekday:
+    is_every_day = either_is_enough and not (day and weekday)
+    if is_every_day or (not day and not weekday):
         return "" if fields.hour == "*" else "every day"
     if not day or not weekday:
         return day or weekday
-    if fields.either_day_is_enough:
+    if either_is_enough:
         return f"{day} or {weekday} (either is enough)"
     return f"{day} and {weekday} (both must match)"
 
@@ -143,7 +164,7 @@ def _numbers(term: str) -> str:
 def _even_step(text: str, size: int) -> int | None:
     """The n of `*/n` if n divides the range of the field, so that all intervals are equal."""
     mark, _, step = text.partition("/")
-    if mark == "*" and step and size % int(step) == 0 and int(step) > 1:
+    if mark == "*" and step.isdigit() and size % int(step) == 0 and int(step) > 1:
         return int(step)
     return None
 

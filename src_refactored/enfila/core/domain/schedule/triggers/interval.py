@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
+from enfila.core.domain.checking import instant as checked_instant
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
-from enfila.core.domain.schedule.zones.instants import instant as checked_instant
 from enfila.core.domain.schedule.zones.offset_changes import LAST_YEAR
 
 SHORTEST: Final = timedelta(seconds=1)

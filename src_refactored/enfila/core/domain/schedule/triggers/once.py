@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from enfila.core.domain.schedule.zones.instants import instant as checked_instant
+from enfila.core.domain.checking import instant as checked_instant
 
 
 @dataclass(frozen=True, slots=True, init=False)

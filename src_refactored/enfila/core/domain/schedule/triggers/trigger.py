@@ -10,6 +10,7 @@ from enfila.core.domain.schedule.triggers.cron import Cron
 from enfila.core.domain.schedule.triggers.interval import AfterCompletion, Interval
 from enfila.core.domain.schedule.triggers.once import Once
 from enfila.core.domain.schedule.triggers.times_of_day import TimesOfDay
+from enfila.core.domain.showing import message_of, shown
 
 Trigger = Cron | Interval | AfterCompletion | TimesOfDay | Once
 """Each kind has `next_after(instant, zone)`, `in_words()`, `to_document()`, `from_document()`."""
@@ -33,6 +34,10 @@ def trigger_from_document(stored: Mapping[str, Any]) -> Trigger:
     except InvalidRequest:
         raise
     except KeyError as missing:
-        raise InvalidRequest("trigger", stored, f"a trigger {kind} has {missing}") from None
+        raise InvalidRequest(
+            "trigger", stored, f"a trigger {kind} has {shown(missing.args[0])}"
+        ) from None
     except (TypeError, ValueError) as problem:
-        raise InvalidRequest("trigger", stored, f"a {kind} has other values: {problem}") from None
+        raise InvalidRequest(
+            "trigger", stored, f"a {kind} has other values: {message_of(problem)}"
+        ) from None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from enfila.core.domain.checking import several
 from enfila.core.domain.errors import InvalidRequest
 
 MONDAY_FIRST: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -33,7 +34,8 @@ MONTH_NAMES: Final = (
     "December",
 )
 EVERY_DAY: Final = frozenset(range(7))
-_ALLOWED: Final = "give 'daily', or days and ranges such as 'mon-fri' or 'mon,wed'"
+_DAYS: Final = "'daily', or days and ranges such as 'mon-fri' or 'mon,wed'"
+_ALLOWED: Final = f"give {_DAYS}"
 _TERM: Final = re.compile(r"([a-z]+)(?:-([a-z]+))?")
 
 
@@ -44,13 +46,20 @@ def weekdays(field: str, value: str | Iterable[str]) -> frozenset[int]:
         InvalidRequest: no day, or an unknown name.
     """
     if not isinstance(value, str):
-        value = ",".join(map(str, value)) if isinstance(value, Iterable) else repr(value)
+        value = ",".join(_word(field, each) for each in several(field, value, _DAYS))
+    value = str.__str__(value)
     if value.strip().lower() == "daily":
         return EVERY_DAY
     days: set[int] = set()
     for term in value.lower().replace(" ", "").split(","):
         days |= _term(field, term)
     return frozenset(days)
+
+
+def _word(field: str, value: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(field, value, _ALLOWED)
+    return value
 
 
 def _term(field: str, term: str) -> set[int]:

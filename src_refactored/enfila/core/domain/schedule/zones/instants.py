@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.checking import instant
 
 MICROSECOND: Final = timedelta(microseconds=1)
 """The smallest step of time: the first time *at or after* t is the first one after t less this."""
-
-
-def instant(field: str, value: datetime) -> datetime:
-    """Converts an aware `datetime` to UTC.
-
-    Raises:
-        InvalidRequest: not a `datetime`, or one without a time zone.
-    """
-    if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise InvalidRequest(field, value, "give an aware datetime (with a time zone)")
-    return value.astimezone(UTC)
 
 
 def optional_instant(field: str, value: datetime | None) -> datetime | None:

@@ -20,6 +20,7 @@ def load_zone(name: str) -> ZoneInfo:
     """
     if not isinstance(name, str):
         raise UnknownTimeZone(name, None)
+    name = str.__str__(name)
     try:
         return ZoneInfo(name)
     # A folder of zones ("America") is an OSError, a path that leaves the database a ValueError.

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import exc
 
 from enfila.core.domain.errors import EnfilaError, RepositoryUnavailable
+from enfila.core.domain.showing import class_name, message_of
 
 
 class DriverErrors(ABC):
@@ -54,7 +55,7 @@ class DriverErrors(ABC):
         if isinstance(error, EnfilaError) or not self.is_outage(error):
             return error
         origin = origin_of(error)
-        reason = " ".join(str(origin).split()) or type(origin).__name__
+        reason = " ".join(message_of(origin).split()) or class_name(type(origin))
         return RepositoryUnavailable(target, reason, uncertain=uncertain)
 
     @contextmanager

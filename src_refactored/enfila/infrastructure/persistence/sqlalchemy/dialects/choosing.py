@@ -32,6 +32,10 @@ def engine_url(text: str) -> URL:
         InvalidRequest: not a URL, or a database that enfila does not know.
         DriverMissing: the database's driver is not installed.
     """
+    if not isinstance(text, str | URL):
+        raise InvalidRequest("url", text, _ALLOWED)
+    if isinstance(text, str):
+        text = str.__str__(text)  # the text itself: a class of the user's own may do anything
     try:
         url = sa.make_url(text)
     except (ArgumentError, ValueError):

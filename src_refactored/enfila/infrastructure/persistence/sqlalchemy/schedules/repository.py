@@ -11,6 +11,7 @@ from enfila.core.application.ports.schedule_repository import (
     ALL_OF_THEM,
     Decision,
     DueSchedules,
+    Edit,
     IScheduleRepository,
     ScheduleFilter,
     ScheduleStep,
@@ -67,14 +68,29 @@ class SqlAlchemySchedules(IScheduleRepository):
         """See `IScheduleRepository.change`."""
 
         def change(connection: sa.Connection) -> Schedule | None:
-            found = self._statements.held(connection, [slug]).get(slug)
-            if found is None:
-                return None
-            changed = decide(found, self._access.clock.read(connection))
-            self._statements.write(connection, [changed])
-            return changed
+            return self._change(connection, slug, decide)
 
         return await self._access.write(change)
+
+    async def edit(self, slug: str, decide: Edit) -> Schedule | None:
+        """See `IScheduleRepository.edit`."""
+
+        def edit(connection: sa.Connection) -> Schedule | None:
+            def decide_here(standing: Schedule, now: datetime) -> Schedule:
+                # Whoever adds or records a run holds the schedule, which is held here.
+                return decide(standing, now, self._runs.is_running(connection, slug))
+
+            return self._change(connection, slug, decide_here)
+
+        return await self._access.write(edit)
+
+    def _change(self, connection: sa.Connection, slug: str, decide: Decision) -> Schedule | None:
+        found = self._statements.held(connection, [slug]).get(slug)
+        if found is None:
+            return None
+        changed = decide(found, self._access.clock.read(connection))
+        self._statements.write(connection, [changed])
+        return changed
 
     async def delete(self, slug: str) -> bool:
         """See `IScheduleRepository.delete`."""

@@ -62,6 +62,10 @@ class SqlAlchemyScheduleRuns(IScheduleRunRepository):
         """Stores runs of schedules that are held, and their jobs; per run whether it was new."""
         return self._statements.add(connection, runs, now)
 
+    def is_running(self, connection: sa.Connection, slug: str) -> bool:
+        """Whether an open run of this schedule has an unfinished job."""
+        return slug in self._statements.unfinished(connection, [slug])
+
     async def unfinished_jobs(self, slugs: Collection[str]) -> Mapping[str, Sequence[Job]]:
         """See `IScheduleRunRepository.unfinished_jobs`."""
         return await self._access.read(

@@ -55,8 +55,10 @@ def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tab
         InvalidRequest: a name that is not 1 to 30 letters, digits and underscores.
     """
     for field, value in (("schema", schema), ("table_prefix", prefix)):
-        if value is not None and not _is_identifier(value):
+        is_left_out = value is None and field == "schema"
+        if not is_left_out and not _is_identifier(value):
             raise InvalidRequest(field, value, "give 1 to 30 letters, digits and underscores")
+    prefix = str.__str__(prefix)
     metadata = sa.MetaData(schema=schema)
     jobs = declare_jobs(metadata, prefix)
     schedules = declare_schedules(metadata, prefix)

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.showing import shown
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import DriverErrors
@@ -87,7 +88,7 @@ class PostgresDialect(Dialect):
         found = self.database_name(connection)
         if name not in (None, found):
             given = connection.engine.url.render_as_string(hide_password=True)
-            wanted = f"on database {name!r} and not on {found!r}"
+            wanted = f"on database {shown(name)} and not on {shown(found)}"
             raise InvalidRequest(
                 "session", given, f"give one {wanted}, where this queue's jobs are"
             )

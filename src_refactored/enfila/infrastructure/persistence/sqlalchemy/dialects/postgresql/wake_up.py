@@ -19,6 +19,7 @@ from enfila.core.application.ports.wake_up import Hint, Notice
 from enfila.core.application.runtime.forks import leave_to_parent
 from enfila.core.application.runtime.per_loop import call_on
 from enfila.core.application.runtime.waiting import is_set_within
+from enfila.core.domain.showing import described
 from enfila.infrastructure.persistence.sqlalchemy.dialects.cross_process_wake_up import (
     CrossProcessWakeUp,
 )
@@ -166,7 +167,7 @@ class PostgresWakeUp(CrossProcessWakeUp):
         try:
             await line.send(self._channel, payload)
         except Exception as error:  # noqa: BLE001 - a hint must not fail anybody, whatever the driver says
-            logger.debug("a hint was not sent: %r", error)
+            logger.debug("a hint was not sent: %s", described(error))
 
     # ── receiving ────────────────────────────────────────────────────────────────────────────
 
@@ -177,7 +178,7 @@ class PostgresWakeUp(CrossProcessWakeUp):
             try:
                 await self._listen()
             except Exception as error:  # noqa: BLE001 - drivers raise many kinds; the answer is one
-                logger.debug("no connection to listen on: %r", error)
+                logger.debug("no connection to listen on: %s", described(error))
             if monotonic() - began > _LONGEST_PAUSE:
                 pause = _SHORTEST_PAUSE
             await asyncio.sleep(pause * random.uniform(0.5, 1))

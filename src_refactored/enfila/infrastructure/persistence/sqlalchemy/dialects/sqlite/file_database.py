@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from enfila.core.application.runtime.forks import ForkAware, ForkGate, leave_to_parent
 from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
+from enfila.core.domain.showing import message_of
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database, Work
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import shown
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.errors import SqliteErrors
@@ -222,7 +223,7 @@ def _choose_wal(cursor: sqlite3.Cursor) -> None:
                 cursor.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
             # Changing the mode does not wait for locks as other statements do.
-            if "locked" not in str(error) or time.monotonic() > deadline:
+            if "locked" not in message_of(error) or time.monotonic() > deadline:
                 raise
             time.sleep(random.uniform(0.001, 0.01))
         else:

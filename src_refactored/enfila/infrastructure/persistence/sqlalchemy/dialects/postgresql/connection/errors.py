@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import exc
 
+from enfila.core.domain.showing import class_name
 from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import (
     DriverErrors,
     origin_of,
@@ -59,7 +60,7 @@ class PostgresErrors(DriverErrors):
             return state.startswith(_UNAVAILABLE_CLASSES)
         if isinstance(error, exc.DBAPIError):
             return None
-        return type(error).__name__ in _CONNECTION_ERRORS
+        return class_name(type(error)) in _CONNECTION_ERRORS
 
 
 def _sql_state(error: BaseException) -> str | None:
