@@ -173,7 +173,8 @@ class KeyTaken(Conflict):
         self.job_id = job_id
         self.key = key
         super().__init__(
-            f"job {job_id} cannot be retried: another job holds its deduplication key {key!r} and "
+            f"job {plain(job_id)} cannot be retried: another job holds its deduplication key "
+            f"{shown(key)} and "
             "has not ended; wait for its end, or cancel it"
         )
 

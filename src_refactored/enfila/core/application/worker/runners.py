@@ -224,7 +224,7 @@ class Runners:
             self._settle(run, Released())
             raise
         except BaseException as error:  # noqa: BLE001 - a fault of ours must not run the job for ever
-            self._report(error, f"running {run.job.name!r} {run.job.id}")
+            self._report(error, f"running {shown(run.job.name)} {run.job.id}")
             outcome = Failed(JobError.of(error))
         self._settle(run, outcome)
 

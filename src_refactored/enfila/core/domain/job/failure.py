@@ -63,7 +63,7 @@ class JobError:
 
 def _trace(error: BaseException, name: str) -> str:
     """The traceback with all causes; without them if one of those cannot be shown."""
-    frames = trace_of(error)
+    frames = trace_of(error) if issubclass(type(error), BaseException) else None
     if frames is None:
         return ""
     try:
