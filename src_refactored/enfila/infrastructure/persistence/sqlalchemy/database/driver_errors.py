@@ -24,12 +24,16 @@ class DriverErrors(ABC):
         """Whether the driver sent nothing, because it found its connection dead already."""
 
     @abstractmethod
+    def is_rolled_back(self, error: BaseException) -> bool:
+        """Whether the database said that the statement or the commit did not take place."""
+
+    @abstractmethod
     def is_answer(self, error: BaseException) -> bool:
         """Whether the database itself said so; otherwise the statement may still be under way."""
 
     @abstractmethod
     def is_connection_lost(self, error: BaseException) -> bool:
-        """Whether the connection is gone, though another one may work."""
+        """Whether the connection is gone or of no use any more, though another one may work."""
 
     @abstractmethod
     def is_unavailability(self, error: BaseException) -> bool | None:

@@ -29,6 +29,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.urls import shown
 T = TypeVar("T")
 
 _MOST_TRIES: Final = 5
+_MOST_TRIES_ON_NEW_CONNECTIONS: Final = 2
 _IDLE_BEFORE_PING: Final = 1.0
 _BUSY_SECONDS: Final = 0.005
 """A connection that was used so short a time ago is taken as it is."""
@@ -70,7 +71,7 @@ class ServerDatabase(Database):
         pool = await self._pool_here()
         direct = self._driver.direct
         if direct is None:
-            executing = self._retrying(pool.in_autocommit, call.on)
+            executing = self._retrying(pool.on_connection, call)
         else:
             executing = self._retrying(partial(pool.on_driver, direct), call)
         return await pool.tasks.run(executing, name="enfila execute")
@@ -133,27 +134,32 @@ class ServerDatabase(Database):
             context.is_disconnect = True
 
     async def _retrying(self, attempt: Any, work: Any, *, is_write: bool = True) -> Any:
-        for tries_left in range(_MOST_TRIES - 1, -1, -1):
+        times_lost = 0
+        for number in range(1, _MOST_TRIES + 1):
             progress = _AttemptProgress()
             try:
-                result = await attempt(work, progress)
+                return await attempt(work, progress)
             except Exception as error:
-                uncertain = (
-                    is_write and progress.may_be_committed and not self._errors.is_unsent(error)
+                is_unknown = (
+                    is_write
+                    and progress.may_be_committed
+                    and not self._errors.is_unsent(error)
+                    and not self._errors.is_rolled_back(error)
                 )
                 # A connection of the pool may have died since it was used last; a new one will do.
-                is_stale = _was_connection_lost(error, self._errors)
-                if tries_left and (
-                    self._errors.is_retryable(error) or (is_stale and not uncertain)
+                is_stale = _was_connection_lost(error, self._errors) and not is_unknown
+                times_lost += is_stale
+                if number < _MOST_TRIES and (
+                    self._errors.is_retryable(error)
+                    or (is_stale and times_lost <= _MOST_TRIES_ON_NEW_CONNECTIONS)
                 ):
-                    await asyncio.sleep(random.uniform(0.001, 0.02))
+                    await asyncio.sleep(random.uniform(0.001, 0.01) * 2**number)
                     continue
+                uncertain = is_unknown or (is_write and progress.is_partly_committed)
                 answer = self._errors.translated(error, self._target, uncertain=uncertain)
                 if answer is error:
                     raise
                 raise answer from error
-            else:
-                return result
         raise AssertionError("the last try returns or raises")
 
 
@@ -168,6 +174,7 @@ class _LoopPool:
         self._errors = driver.errors
         self._autocommit = engine
         self._kept: list[tuple[sa.Connection, float]] = []
+        self._times_dropped = 0
         # One is left to the pool: those that wait for a connection there are not told of this one.
         self._most_kept = min(pool_size - 1, _MOST_KEPT)
         self._transactional = engine.execution_options(isolation_level="READ COMMITTED")
@@ -186,6 +193,7 @@ class _LoopPool:
 
     async def in_autocommit(self, work: Work[T], progress: _AttemptProgress) -> T:
         def attempt() -> T:
+            times_dropped = self._times_dropped
             connection = self._take()
             try:
                 progress.may_be_committed = True
@@ -195,16 +203,29 @@ class _LoopPool:
                 connection.close()
                 self._notice(error)
                 raise
-            self._keep(connection)
+            self._keep(connection, times_dropped)
             return result
 
         return await greenlet_spawn(attempt)
+
+    async def on_connection(self, call: StatementCall[T], progress: _AttemptProgress) -> T:
+        """Executes it through SQLAlchemy."""
+
+        def work(connection: sa.Connection) -> T:
+            answer: T | StatementCall[T] = call
+            while isinstance(answer, StatementCall):
+                answer = answer.read(answer.rows(connection))
+                progress.is_partly_committed = True
+            return answer
+
+        return await self.in_autocommit(work, progress)
 
     async def on_driver(
         self, direct: DirectExecution, call: StatementCall[T], progress: _AttemptProgress
     ) -> T:
         """Executes it on the driver's own connection."""
         await self._notice_closed_connections()
+        times_dropped = self._times_dropped
         connection = self._take_fresh()
         if connection is None:
             connection = await greenlet_spawn(self._take)
@@ -215,13 +236,14 @@ class _LoopPool:
                 text, values = answer.statement.on_driver(answer.parameters, connection.dialect)
                 progress.may_be_committed = True
                 answer = answer.read(await direct.fetch(driver, text, values))
+                progress.is_partly_committed = True
         except BaseException as error:
             await greenlet_spawn(self._give_up, direct, connection, error)
             raise
-        if len(self._kept) < self._most_kept:
-            self._keep(connection)
+        if len(self._kept) < self._most_kept and times_dropped == self._times_dropped:
+            self._keep(connection, times_dropped)
         else:
-            await greenlet_spawn(connection.close)
+            await greenlet_spawn(self._keep, connection, times_dropped)
         return answer
 
     async def in_transaction(self, work: Work[T], progress: _AttemptProgress) -> T:
@@ -277,8 +299,11 @@ class _LoopPool:
         self._drop_kept()
         return self._autocommit.connect()
 
-    def _keep(self, connection: sa.Connection) -> None:
-        if len(self._kept) < self._most_kept:
+    def _keep(self, connection: sa.Connection, times_dropped: int) -> None:
+        """Keeps one after use, unless all that are as old as it were given up meanwhile."""
+        if times_dropped != self._times_dropped:
+            connection.close()  # the pool knows its age
+        elif len(self._kept) < self._most_kept:
             self._kept.append((connection, time.monotonic()))
         else:
             connection.close()
@@ -307,6 +332,7 @@ class _LoopPool:
             self._drop_kept()
 
     def _drop_kept(self) -> None:
+        self._times_dropped += 1
         while self._kept:
             connection, _ = self._kept.pop()
             connection.invalidate()
@@ -334,9 +360,15 @@ def _is_alive(connection: sa.Connection) -> bool:
 
 
 class _AttemptProgress:
-    """How far an attempt came before it failed."""
+    """How far an attempt came before it failed.
+
+    Attributes:
+        may_be_committed: something was sent that commits.
+        is_partly_committed: of several statements that commit one by one, the first was answered.
+    """
 
     may_be_committed = False
+    is_partly_committed = False
 
 
 def _ping_after_idling(engine: sa.Engine) -> None:

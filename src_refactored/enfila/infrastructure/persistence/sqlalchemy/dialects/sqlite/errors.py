@@ -42,6 +42,11 @@ class SqliteErrors(DriverErrors):
         del error
         return False
 
+    def is_rolled_back(self, error: BaseException) -> bool:
+        """See `DriverErrors.is_rolled_back`: it answers in this process."""
+        del error
+        return True
+
     def is_answer(self, error: BaseException) -> bool:
         """See `DriverErrors.is_answer`."""
         del error

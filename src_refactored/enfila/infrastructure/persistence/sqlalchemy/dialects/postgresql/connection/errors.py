@@ -11,13 +11,18 @@ from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import 
     origin_of,
 )
 
-# Serialization failure and deadlock: the transaction was rolled back and may be tried again.
-_RETRYABLE_STATES: Final = frozenset({"40001", "40P01"})
-# SQLSTATE classes: connection exception, insufficient resources, operator intervention, I/O error,
-# a conflict that came back at every try, wrong credentials, unknown database; and read-only
-# transaction (a server that became a standby).
-_UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "58", "40", "28", "3D", "25006")
-_LOST_STATES: Final = ("08", "57P0")
+# Serialization failure, deadlock, and a lock that was waited for too long: the transaction was
+# rolled back and may be tried again.
+_RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "55P03"})
+# Connection exception; operator intervention; idle or open for too long. And a read-only
+# transaction: a server that became a standby, or was one for a while, leaves its old connections
+# as they are.
+_LOST_STATES: Final = ("08", "57P0", "25006", "25P03", "25P04")
+# SQLSTATE classes: insufficient resources, operator intervention, I/O error, a conflict that came
+# back at every try, wrong credentials, unknown database.
+_UNAVAILABLE_CLASSES: Final = (*_LOST_STATES, "53", "57", "58", "40", "55P03", "28", "3D")
+# After these a commit may have taken place: the connection broke, or the server crashed.
+_UNKNOWN_OUTCOMES: Final = ("08", "40003", "57P02", "58", "XX")
 # asyncpg, when it has read the server's farewell and not yet the end of the stream; both drivers,
 # when they have.
 _UNSENT: Final = ("another operation (2) is in progress", "connection is closed")
@@ -43,6 +48,14 @@ class PostgresErrors(DriverErrors):
         """See `DriverErrors.is_unsent`."""
         text = str(origin_of(error))
         return any(known in text for known in _UNSENT)
+
+    def is_rolled_back(self, error: BaseException) -> bool:
+        """See `DriverErrors.is_rolled_back`.
+
+        A backend that is told to end (57P01) says so only where it can still roll back.
+        """
+        state = _sql_state(error)
+        return state is not None and not state.startswith(_UNKNOWN_OUTCOMES)
 
     def is_answer(self, error: BaseException) -> bool:
         """See `DriverErrors.is_answer`."""
