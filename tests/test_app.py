@@ -364,7 +364,9 @@ def test_settings_beside_a_container_are_refused() -> None:
 
 
 def test_an_option_that_the_driver_does_not_know_is_refused_by_name() -> None:
-    with pytest.raises(InvalidRequest, match="url: 'sslmod' is not allowed; asyncpg has no such"):
+    with pytest.raises(
+        InvalidRequest, match="url: 'sslmod' is not allowed; with asyncpg these options"
+    ):
         Enfila("postgresql+asyncpg://me@host/db?sslmod=require")
 
 

@@ -39,8 +39,16 @@ class DriverErrors(ABC):
     def is_unavailability(self, error: BaseException) -> bool | None:
         """Whether the database's own code says that it cannot write; None without a code."""
 
+    @abstractmethod
+    def advice(self, error: BaseException) -> str | None:
+        """What people can do about an error that is an unavailability; None if that is plain."""
+
+    def message(self, origin: BaseException) -> str:
+        """What a driver's own error says."""
+        return str(origin)
+
     def is_outage(self, error: BaseException) -> bool:
-        """Whether the database cannot be reached or cannot write, rather than disliked the SQL."""
+        """Whether the database cannot be reached or cannot write, rather than disliked the data."""
         if isinstance(error, exc.TimeoutError | OSError | TimeoutError | asyncio.TimeoutError):
             return True
         answer = self.is_unavailability(error)
@@ -58,7 +66,9 @@ class DriverErrors(ABC):
         if isinstance(error, EnfilaError) or not self.is_outage(error):
             return error
         origin = origin_of(error)
-        reason = " ".join(str(origin).split()) or type(origin).__name__
+        reason = " ".join(self.message(origin).split()) or type(origin).__name__
+        if advice := self.advice(error):
+            reason = f"{reason}; {advice}"
         return RepositoryUnavailable(target, reason, uncertain=uncertain)
 
     @contextmanager

@@ -49,8 +49,6 @@ class ServerDatabase(Database):
     def __init__(self, url: URL, driver: ServerDriver, *, pool_size: int) -> None:
         if isinstance(pool_size, bool) or not isinstance(pool_size, int) or pool_size < 1:
             raise InvalidRequest("pool_size", pool_size, "give a whole number of 1 or more")
-        driver.check_options(url)
-        self._url = url
         self._driver = driver
         self._errors = driver.errors
         self._target = shown(url)
@@ -115,7 +113,7 @@ class ServerDatabase(Database):
 
     def _make_engine(self) -> sa.Engine:
         engine = sa.create_engine(
-            self._driver.engine_url(self._url),
+            self._driver.engine_url(),
             # Most work is one statement, which then costs one round trip instead of three.
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,

@@ -52,11 +52,15 @@ def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tab
     """The tables under `schema` (PostgreSQL) with names that begin with `prefix`.
 
     Raises:
-        InvalidRequest: a name that is not 1 to 30 letters, digits and underscores.
+        InvalidRequest: a name that is not 1 to 30 letters, digits and underscores, or is reserved.
     """
     for field, value in (("schema", schema), ("table_prefix", prefix)):
         if value is not None and not _is_identifier(value):
             raise InvalidRequest(field, value, "give 1 to 30 letters, digits and underscores")
+    if schema is not None and schema.lower().startswith("pg_"):
+        raise InvalidRequest(
+            "schema", schema, "PostgreSQL keeps names that begin with pg_ to itself"
+        )
     metadata = sa.MetaData(schema=schema)
     jobs = declare_jobs(metadata, prefix)
     schedules = declare_schedules(metadata, prefix)

@@ -54,6 +54,8 @@ class FileDatabase(Database):
         self._target = shown(url)
         self._in_memory = path_of(url) is None
         self._synchronous = synchronous
+        chosen = url.query.get("timeout")
+        self._patience = _LOCKED_SECONDS if chosen is None else float(str(chosen))
         self._write_engine = self._make_engine(url, poolclass=NullPool)
         _begin_with(self._write_engine, "BEGIN IMMEDIATE")
         self._read_engine = self._make_engine(url, poolclass=QueuePool, pool_size=_READERS)
@@ -165,7 +167,7 @@ class FileDatabase(Database):
 
     def _begin(self, connection: sa.Connection) -> sa.RootTransaction:
         """Waits for the file's write lock, which another process may hold."""
-        deadline = time.monotonic() + _LOCKED_SECONDS
+        deadline = time.monotonic() + self._patience
         while True:
             try:
                 return connection.begin()
@@ -175,9 +177,10 @@ class FileDatabase(Database):
                 time.sleep(random.uniform(0.001, 0.01))
 
     def _make_engine(self, url: URL, **pool: Any) -> sa.Engine:
-        engine = sa.create_engine(
-            url, connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS}, **pool
-        )
+        arguments: dict[str, Any] = {"check_same_thread": False}
+        if "timeout" not in url.query:
+            arguments["timeout"] = _BUSY_SECONDS
+        engine = sa.create_engine(url, connect_args=arguments, **pool)
         event.listen(engine, "connect", self._configure)
         return engine
 
@@ -185,7 +188,7 @@ class FileDatabase(Database):
         # Transactions are begun by us and not by the driver, whose implicit ones are deferred.
         connection.isolation_level = None
         cursor = connection.cursor()
-        _choose_wal(cursor)
+        _choose_wal(cursor, self._patience)
         for pragma in (
             f"synchronous={self._synchronous}",
             "foreign_keys=ON",
@@ -196,9 +199,9 @@ class FileDatabase(Database):
         cursor.close()
 
 
-def _choose_wal(cursor: sqlite3.Cursor) -> None:
+def _choose_wal(cursor: sqlite3.Cursor, patience: float) -> None:
     """Turns write-ahead logging on, unless it is; several processes may try on a new file."""
-    deadline = time.monotonic() + _LOCKED_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         try:
             if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":

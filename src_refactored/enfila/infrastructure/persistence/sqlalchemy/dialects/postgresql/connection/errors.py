@@ -10,6 +10,10 @@ from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import 
     DriverErrors,
     origin_of,
 )
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.advice import (
+    UNAVAILABLE,
+    advice_on,
+)
 
 # Serialization failure, deadlock, and a lock that was waited for too long: the transaction was
 # rolled back and may be tried again.
@@ -19,8 +23,8 @@ _RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "55P03"})
 # as they are.
 _LOST_STATES: Final = ("08", "57P0", "25006", "25P03", "25P04")
 # SQLSTATE classes: insufficient resources, operator intervention, I/O error, a conflict that came
-# back at every try, wrong credentials, unknown database.
-_UNAVAILABLE_CLASSES: Final = (*_LOST_STATES, "53", "57", "58", "40", "55P03", "28", "3D")
+# back at every try; and whatever people have to put right: rights, settings, missing tables.
+_UNAVAILABLE_CLASSES: Final = (*_LOST_STATES, "53", "57", "58", "40", *UNAVAILABLE)
 # After these a commit may have taken place: the connection broke, or the server crashed.
 _UNKNOWN_OUTCOMES: Final = ("08", "40003", "57P02", "58", "XX")
 # asyncpg, when it has read the server's farewell and not yet the end of the stream; both drivers,
@@ -32,6 +36,8 @@ _CONNECTION_ERRORS: Final = frozenset(
         "ConnectionDoesNotExistError",
         "InterfaceError",
         "InternalClientError",
+        "ClientConfigurationError",
+        "TargetServerAttributeNotMatched",
         "CannotConnectNowError",
     }
 )
@@ -65,14 +71,39 @@ class PostgresErrors(DriverErrors):
         """See `DriverErrors.is_connection_lost`."""
         return self.is_unsent(error) or (_sql_state(error) or "").startswith(_LOST_STATES)
 
+    def message(self, origin: BaseException) -> str:
+        """See `DriverErrors.message`: without psycopg's excerpt of the statement."""
+        words: str | None = getattr(getattr(origin, "diag", None), "message_primary", None)
+        return words or str(origin)
+
+    def advice(self, error: BaseException) -> str | None:
+        """See `DriverErrors.advice`."""
+        if _is_unreadable(error):
+            return "set DateStyle to ISO and IntervalStyle to postgres on this connection"
+        return advice_on(_sql_state(error) or "")
+
     def is_unavailability(self, error: BaseException) -> bool | None:
         """See `DriverErrors.is_unavailability`."""
         state = _sql_state(error)
         if state is not None:
             return state.startswith(_UNAVAILABLE_CLASSES)
         if isinstance(error, exc.DBAPIError):
-            return None
-        return type(error).__name__ in _CONNECTION_ERRORS
+            return True if _is_connection_error(error.orig) else None
+        return _is_connection_error(error) or _is_unreadable(error)
+
+
+def _is_connection_error(error: BaseException | None) -> bool:
+    """Whether the driver, or what SQLAlchemy makes of its error, says that it did not connect."""
+    while error is not None:
+        if type(error).__name__ in _CONNECTION_ERRORS:
+            return True
+        error = error.__cause__
+    return False
+
+
+def _is_unreadable(error: BaseException) -> bool:
+    """Whether psycopg cannot read times as a caller's own connection has them written."""
+    return isinstance(error, NotImplementedError) and "can't parse" in str(error)
 
 
 def _sql_state(error: BaseException) -> str | None:

@@ -12,21 +12,27 @@ from sqlalchemy.engine import URL
 
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.application.runtime.waiting import is_set_within
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+    PsycopgDriver,
+    connect_asyncpg,
+    driver_of,
+)
 
-_CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 10
 _CLOSE_SECONDS: Final = 1
 _SECONDS_BETWEEN_PULSES: Final = 30
+
+Arguments = Callable[[str], dict[str, Any]]
 
 
 class NotificationLine(ABC):
     """One connection to PostgreSQL that receives and sends notifications.
 
     Args:
-        arguments: what the driver's `connect` is called with.
+        arguments: what the driver's `connect` is called with, for the name of an application.
     """
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
+    def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
         self._lost = asyncio.Event()
         self._tasks = OwnedTasks()
@@ -76,27 +82,20 @@ class NotificationLine(ABC):
 
 def make_line(url: URL) -> NotificationLine:
     """The connection for notifications, over the driver that the URL names."""
-    arguments = dict(url.get_dialect()().create_connect_args(url)[1])
-    is_psycopg = url.get_driver_name() == "psycopg"
-    return _PsycopgLine(arguments) if is_psycopg else _AsyncpgLine(arguments)
+    driver = driver_of(url)
+    line = _PsycopgLine if isinstance(driver, PsycopgDriver) else _AsyncpgLine
+    return line(driver.direct_arguments)
 
 
 class _AsyncpgLine(NotificationLine):
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        # The dialect's own, of no meaning to the driver.
-        arguments.pop("prepared_statement_cache_size", None)
+    def __init__(self, arguments: Arguments) -> None:
         super().__init__(arguments)
         self._connection: Any = None
         # A connection of asyncpg's refuses a second statement while one is under way.
         self._in_use = asyncio.Lock()
 
     async def open(self, channel: str, received: Callable[[str], None]) -> None:
-        import asyncpg  # noqa: PLC0415 - only where it is installed
-
-        self._connection = await asyncpg.connect(  # type: ignore[no-untyped-call]
-            **{"timeout": _CONNECT_SECONDS, **self._arguments},
-            server_settings={"application_name": "enfila listen"},
-        )
+        self._connection = await connect_asyncpg(**self._arguments("enfila listen"))
         self._connection.add_termination_listener(lambda _connection: self._lost.set())
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._connection.add_listener(
@@ -119,7 +118,7 @@ class _AsyncpgLine(NotificationLine):
 class _PsycopgLine(NotificationLine):
     """Two connections, since one that waits for notifications cannot send."""
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
+    def __init__(self, arguments: Arguments) -> None:
         super().__init__(arguments)
         self._listening: Any = None
         self._sending: Any = None
@@ -135,16 +134,12 @@ class _PsycopgLine(NotificationLine):
         from psycopg import AsyncConnection  # noqa: PLC0415 - only where it is installed
 
         # Nothing is ever asked of the one that listens: the system watches over its path.
-        alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-        return await AsyncConnection.connect(
-            **{
-                "connect_timeout": _CONNECT_SECONDS,
-                **alive,
-                **self._arguments,
-                "application_name": name,
-            },
-            autocommit=True,
-        )
+        alive: dict[str, Any] = {
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+        }
+        return await AsyncConnection.connect(**(alive | self._arguments(name)), autocommit=True)
 
     async def _receive(self, received: Callable[[str], None]) -> None:
         try:
