@@ -30,7 +30,7 @@ from enfila import (
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.domain.json_document import JsonDocument
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.database import server_driver
+from enfila.infrastructure.persistence.sqlalchemy.database.server import server_driver
 from enfila.infrastructure.persistence.sqlalchemy.dialects import choosing
 from enfila.testing import FrozenClock
 from tests.contract.adapters import SQL_ADAPTERS, server_url

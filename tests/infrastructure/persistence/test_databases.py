@@ -21,9 +21,11 @@ from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.running.claim import Claim
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.database import server_database
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
-from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
+from enfila.infrastructure.persistence.sqlalchemy.database.server import server_database
+from enfila.infrastructure.persistence.sqlalchemy.database.server.server_database import (
+    ServerDatabase,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import engine_url
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
     driver_of,

@@ -6,6 +6,7 @@ import asyncio
 import weakref
 from collections.abc import Coroutine
 from contextvars import Context
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -47,7 +48,13 @@ class OwnedTasks:
         """Runs a coroutine to its end even when the caller is cancelled while waiting for it."""
         task = asyncio.current_task()
         if task is None or task not in _run_to_the_end:
-            return await asyncio.shield(self.spawn(coroutine, name=name))
+            spawned = self.spawn(coroutine, name=name)
+            try:
+                return await asyncio.shield(spawned)
+            except asyncio.CancelledError:
+                # Nobody is left who would hear of its error.
+                spawned.add_done_callback(_ignore_error)
+                raise
         # A task inside a task that nobody cancels would only cost as much as a small statement.
         self._tasks.add(task)
         try:
@@ -60,6 +67,15 @@ class OwnedTasks:
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
+    async def wait_for(self, seconds: float) -> bool:
+        """Waits until all tasks are done, at most so long; whether they are."""
+        ends = monotonic() + seconds
+        while self._tasks:
+            _, unfinished = await asyncio.wait(list(self._tasks), timeout=ends - monotonic())
+            if unfinished:
+                return False
+        return True
+
     async def cancel(self) -> None:
         """Cancels all tasks and waits until they are done."""
         for task in list(self._tasks):
@@ -68,3 +84,8 @@ class OwnedTasks:
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+
+def _ignore_error(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        _ = task.exception()

@@ -200,10 +200,12 @@ class Publisher:
 
     async def close(self, error: Exception) -> None:
         """Returns after the writes under way; who waits for a job gets `error`. Idempotent."""
-        if self._to.under_way:
-            self._to.quiet = self._to.quiet or asyncio.Event()
-            await self._to.quiet.wait()
-        await self._to.waiter.close(error)
+        try:
+            if self._to.under_way:
+                self._to.quiet = self._to.quiet or asyncio.Event()
+                await self._to.quiet.wait()
+        finally:
+            await self._to.waiter.close(error)
 
 
 class Writing:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import socket
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy.engine import URL
 
-from enfila.infrastructure.persistence.sqlalchemy.database import server_driver
 from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import DriverErrors
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import Row
-from enfila.infrastructure.persistence.sqlalchemy.database.server_driver import (
+from enfila.infrastructure.persistence.sqlalchemy.database.server import server_driver
+from enfila.infrastructure.persistence.sqlalchemy.database.server.server_driver import (
     DirectExecution,
     ServerDriver,
 )
@@ -33,6 +38,17 @@ from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection
     session_settings,
 )
 
+
+class _Keepalive(NamedTuple):
+    """How the system finds out that a path is dead; seconds, and a number of probes."""
+
+    idle: int
+    interval: int
+    probes: int
+    unacknowledged: int
+
+
+_KEEPALIVE: Final = _Keepalive(idle=10, interval=3, probes=3, unacknowledged=15)
 _OF_SQLALCHEMY: Final = (
     "prepared_statement_cache_size",
     "prepared_statement_name_func",
@@ -65,6 +81,22 @@ class PostgresDriver(ServerDriver):
     def engine_url(self) -> URL:
         """See `ServerDriver.engine_url`."""
         return self._url.set(query={})
+
+    async def is_answered(self, seconds: float) -> bool:
+        """See `ServerDriver.is_answered`; a refusal in words is an answer."""
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self.connect_directly("enfila")
+        except Exception as error:  # noqa: BLE001 - drivers raise many kinds; the answer is one
+            return self.errors.is_answer(error)
+        self.break_off(connection)
+        with contextlib.suppress(Exception):
+            await connection.close()
+        return True
+
+    @abstractmethod
+    async def connect_directly(self, application_name: str) -> Any:
+        """A connection of the driver's own, beside the pool."""
 
     def direct_arguments(self, application_name: str) -> dict[str, Any]:
         """What the driver's own `connect` is called with, for a connection beside the pool."""
@@ -109,21 +141,28 @@ class AsyncpgDriver(PostgresDriver):
         """See `ServerDriver.connect_arguments`."""
         arguments: dict[str, Any] = {
             "timeout": server_driver.CONNECT_SECONDS,
-            "command_timeout": server_driver.STATEMENT_SECONDS,
             **self._options.arguments,
+            "async_creator_fn": connect_asyncpg,
             "server_settings": {"application_name": application_name, **self._settings},
         }
         hosts = self._options.hosts
         if hosts:
             arguments |= {"host": [host for host, _ in hosts], "port": [port for _, port in hosts]}
         if len(hosts) > 1:
-            arguments["async_creator_fn"] = connect_asyncpg
             arguments.setdefault("target_session_attrs", "read-write")
         if arguments.get("statement_cache_size") == 0:
             # A pooler lends one server connection to many clients: no name may come twice on it.
             arguments.setdefault("prepared_statement_cache_size", 0)
             arguments["prepared_statement_name_func"] = _statement_name
         return arguments
+
+    async def connect_directly(self, application_name: str) -> Any:
+        """See `PostgresDriver.connect_directly`."""
+        return await connect_asyncpg(**self.direct_arguments(application_name))
+
+    def break_off(self, connection: Any) -> None:
+        """See `ServerDriver.break_off`."""
+        connection.terminate()
 
     def direct_arguments(self, application_name: str) -> dict[str, Any]:
         """See `PostgresDriver.direct_arguments`: without what only SQLAlchemy knows."""
@@ -162,6 +201,10 @@ class PsycopgDriver(PostgresDriver):
         settings = dict(self._settings)
         arguments: dict[str, Any] = {
             "connect_timeout": server_driver.CONNECT_SECONDS,
+            "keepalives_idle": _KEEPALIVE.idle,
+            "keepalives_interval": _KEEPALIVE.interval,
+            "keepalives_count": _KEEPALIVE.probes,
+            "tcp_user_timeout": _KEEPALIVE.unacknowledged * 1000,
             **self._options.arguments,
             "application_name": settings.pop("application_name", application_name),
             "client_encoding": "UTF8",
@@ -175,6 +218,24 @@ class PsycopgDriver(PostgresDriver):
             arguments.setdefault("target_session_attrs", "read-write")
         return arguments
 
+    async def connect_directly(self, application_name: str) -> Any:
+        """See `PostgresDriver.connect_directly`."""
+        from psycopg import AsyncConnection  # noqa: PLC0415 - only where it is installed
+
+        arguments = self.direct_arguments(application_name)
+        return await AsyncConnection.connect(**arguments, autocommit=True)
+
+    def break_off(self, connection: Any) -> None:
+        """See `ServerDriver.break_off`.
+
+        To cancel its task would not do: psycopg then asks the server to cancel the statement, and
+        waits for the answer.
+        """
+        if connection.closed:
+            return
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+
 
 async def connect_asyncpg(**arguments: Any) -> Any:
     """A connection of asyncpg's, to the first of several hosts that can be used.
@@ -186,16 +247,32 @@ async def connect_asyncpg(**arguments: Any) -> Any:
 
     hosts, ports = arguments.get("host"), arguments.get("port")
     if not isinstance(hosts, list) or not isinstance(ports, list):
-        return await asyncpg.connect(**arguments)  # type: ignore[no-untyped-call]
+        return _watched(await asyncpg.connect(**arguments))  # type: ignore[no-untyped-call]
     errors, failure = PostgresErrors(), None
     for host, port in zip(hosts, ports, strict=True):
         try:
-            return await asyncpg.connect(**arguments | {"host": host, "port": port})  # type: ignore[no-untyped-call]
+            return _watched(await asyncpg.connect(**arguments | {"host": host, "port": port}))  # type: ignore[no-untyped-call]
         except Exception as error:
             if not errors.is_outage(error):
                 raise
             failure = error
     raise failure or AssertionError("there is at least one host")
+
+
+def _watched(connection: Any) -> Any:
+    """The same connection of asyncpg's, over whose path the system watches."""
+    end = connection._transport.get_extra_info("socket")  # noqa: SLF001 - it has no public way
+    if end is not None and end.family in {socket.AF_INET, socket.AF_INET6}:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", _KEEPALIVE.idle),
+            ("TCP_KEEPINTVL", _KEEPALIVE.interval),
+            ("TCP_KEEPCNT", _KEEPALIVE.probes),
+            ("TCP_USER_TIMEOUT", _KEEPALIVE.unacknowledged * 1000),
+        ):
+            if hasattr(socket, name):  # not every system has them all
+                end.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return connection
 
 
 def _statement_name() -> str:

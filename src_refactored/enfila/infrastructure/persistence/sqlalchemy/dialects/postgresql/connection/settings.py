@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from enfila.core.domain.errors import InvalidRequest
-from enfila.infrastructure.persistence.sqlalchemy.database import server_driver
+from enfila.infrastructure.persistence.sqlalchemy.database.server import server_driver
 
 PLANNER: Final = {
     "jit": "off",

@@ -53,3 +53,14 @@ class ServerDriver(ABC):
     @abstractmethod
     def connect_arguments(self, application_name: str = "enfila") -> dict[str, Any]:
         """Time limits and settings of a connection; what stands in the URL comes first."""
+
+    @abstractmethod
+    async def is_answered(self, seconds: float) -> bool:
+        """Whether the server answers to a new connection within so many seconds."""
+
+    @abstractmethod
+    def break_off(self, connection: Any) -> None:
+        """Breaks a connection of the driver's own, at once and without a word to the server.
+
+        Whoever waits for an answer on it gets an error.
+        """
