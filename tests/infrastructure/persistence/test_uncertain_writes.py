@@ -241,6 +241,17 @@ async def test_what_was_written_before_a_part_failed_is_answered_as_written(
     assert await line.state(late) is JobState.WAITING
 
 
+async def test_when_no_part_was_written_it_is_known(line: Line, wire: Wire) -> None:
+    late = await line.add_active()
+    outcome = late.settle(completed())
+    await line.move(late, late.stall(1))
+    wire.refuses = 1
+    with pytest.raises(RepositoryUnavailable) as refusal:
+        await line.repository.apply([outcome])
+    assert not refusal.value.uncertain
+    assert await line.is_stale(outcome)
+
+
 async def test_an_outcome_that_never_arrived_is_stale_once_another_worker_has_the_job(
     line: Line, other: Line, wire: Wire
 ) -> None:
