@@ -161,9 +161,9 @@ class WorkerComponents:
         try:
             await self.runners.until_idle()
             ends = monotonic() + _LAST_WRITES
-            await self._write_the_rest(ends)
+            # Together, for a database that does not answer holds up both.
+            await asyncio.gather(self._write_the_rest(ends), self._heartbeat.stop())
             self._renewal.stop()
-            await self._heartbeat.stop()
             await self._deregister(ends)
         finally:
             self._threads.close()

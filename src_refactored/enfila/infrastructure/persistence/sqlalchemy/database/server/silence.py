@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 _SECONDS_BETWEEN_LOOKS: Final = 2.0
 _SUSPICIOUS_SECONDS: Final = 10.0
-_PATIENCE_AT_THE_END: Final = 2.5
+_PATIENCE_AT_THE_END: Final = 2.0
 _SECONDS_BETWEEN_LAST_LOOKS: Final = 0.25
 _SECONDS_TO_FAIL: Final = 0.5
 SHORT_WORK: Final = STATEMENT_SECONDS + 15.0
@@ -66,6 +66,7 @@ class SilenceWatch:
         self._attempts: set[Attempt] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._answered_at = float("-inf")
+        self._is_over = False
         self._tasks = OwnedTasks()
 
     async def run(self, attempt: Attempt, work: Coroutine[Any, Any, T]) -> T:
@@ -74,6 +75,10 @@ class SilenceWatch:
         Raises:
             TimeoutError: it was given up.
         """
+        if self._is_over:
+            work.close()
+            attempt.is_given_up = True
+            raise TimeoutError
         self._attempts.add(attempt)
         if self._timer is None:
             self._look_again()
@@ -89,6 +94,7 @@ class SilenceWatch:
         while not await work.wait_for(_SECONDS_BETWEEN_LAST_LOOKS):
             last = min((max(each.touched, began) for each in self._attempts), default=began)
             if monotonic() - last > _PATIENCE_AT_THE_END:
+                self._is_over = True
                 await self._break_off(list(self._attempts))
         if self._timer is not None:
             self._timer.cancel()
