@@ -163,3 +163,20 @@ async def test_closing_without_work_is_not_held_by_silence(
     proxy.fall_silent()
     async with asyncio.timeout(20):
         await database.close()
+
+
+async def test_a_connection_that_is_being_set_up_is_broken_off_too(
+    database: ServerDatabase, proxy: SilentProxy
+) -> None:
+    """And not cancelled, which would leave it open until somebody finds it."""
+
+    def fall_silent(_connection: object, _record: object) -> None:
+        proxy.fall_silent()
+
+    sa.event.listen(sa.Pool, "connect", fall_silent)
+    try:
+        reading = asyncio.ensure_future(database.read(one))
+        refusal = await refusal_of(reading)
+    finally:
+        sa.event.remove(sa.Pool, "connect", fall_silent)
+    assert not isinstance(refusal.__cause__, TimeoutError)

@@ -51,7 +51,8 @@ class LoopPool:
         self._opened: weakref.WeakSet[Any] = weakref.WeakSet()
         self._idle: weakref.WeakSet[Any] = weakref.WeakSet()
         _ping_after_idling(engine, driver, self._idle)
-        event.listen(engine, "connect", self._note_opened)
+        # The first to hear of one, before SQLAlchemy sets it up, which takes statements.
+        event.listen(engine, "connect", self._note_opened, insert=True)
         self.silence = SilenceWatch(driver.is_answered, self._break_all)
         self._kept: list[tuple[sa.Connection, float]] = []
         self._discarded: list[sa.Connection] = []
