@@ -30,7 +30,7 @@ from enfila import (
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.domain.json_document import JsonDocument
 from enfila.infrastructure.persistence.memory import InMemoryJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.database import server_driver
+from enfila.infrastructure.persistence.sqlalchemy.database.server import server_driver
 from enfila.infrastructure.persistence.sqlalchemy.dialects import choosing
 from enfila.testing import FrozenClock
 from tests.contract.adapters import SQL_ADAPTERS, server_url
@@ -364,7 +364,9 @@ def test_settings_beside_a_container_are_refused() -> None:
 
 
 def test_an_option_that_the_driver_does_not_know_is_refused_by_name() -> None:
-    with pytest.raises(InvalidRequest, match="url: 'sslmod' is not allowed; asyncpg has no such"):
+    with pytest.raises(
+        InvalidRequest, match="url: 'sslmod' is not allowed; with asyncpg these options"
+    ):
         Enfila("postgresql+asyncpg://me@host/db?sslmod=require")
 
 

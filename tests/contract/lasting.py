@@ -10,7 +10,9 @@ from typing import Final, Self
 
 from enfila.core.application.ports.clock import Clock
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
+from enfila.infrastructure.persistence.sqlalchemy.database.server.server_database import (
+    ServerDatabase,
+)
 
 
 class ClockOfTheTest(Clock):

@@ -21,9 +21,11 @@ from enfila.core.domain.job.policies.deduplication import Deduplication
 from enfila.core.domain.job.running.claim import Claim
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.database import server_database
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
-from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
+from enfila.infrastructure.persistence.sqlalchemy.database.server import server_database
+from enfila.infrastructure.persistence.sqlalchemy.database.server.server_database import (
+    ServerDatabase,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import engine_url
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
     driver_of,
@@ -49,7 +51,7 @@ async def database(adapter: str, url: str) -> AsyncIterator[Database]:
 
 
 def failing(connection: sa.Connection) -> None:
-    connection.execute(sa.text("select * from there_is_no_such_table"))
+    connection.execute(sa.text("there_is_no_such_statement"))
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────
@@ -57,7 +59,7 @@ def failing(connection: sa.Connection) -> None:
 
 async def test_an_error_that_is_no_outage_comes_out_as_it_is(database: Database) -> None:
     for attempt in (database.read(failing), database.write(failing)):
-        with pytest.raises(sa.exc.DBAPIError, match="there_is_no_such_table") as raised:
+        with pytest.raises(sa.exc.DBAPIError, match="there_is_no_such_statement") as raised:
             await attempt
         assert raised.value.__cause__ is not None
         assert raised.value.__cause__ is not raised.value

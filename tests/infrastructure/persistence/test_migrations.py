@@ -20,7 +20,9 @@ from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Database
-from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
+from enfila.infrastructure.persistence.sqlalchemy.database.server.server_database import (
+    ServerDatabase,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.choosing import dialect_of, engine_url
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
     driver_of,

@@ -32,7 +32,7 @@ from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import (
     PreparedStatement,
 )
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.settings import (
     PLANNER,
 )
 from tests.contract.building import FAILED, completed, lock_of, make_job

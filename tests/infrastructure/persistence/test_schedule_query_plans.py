@@ -17,7 +17,7 @@ from psycopg import sql
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.domain.schedule.schedule import Schedule
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
-from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.settings import (
     PLANNER,
 )
 from enfila.testing import FrozenClock

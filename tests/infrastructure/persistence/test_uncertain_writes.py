@@ -18,7 +18,9 @@ from enfila.core.domain.job.running.outcome import Released
 from enfila.core.domain.job.state import JobState
 from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import StatementCall
-from enfila.infrastructure.persistence.sqlalchemy.database.server_database import ServerDatabase
+from enfila.infrastructure.persistence.sqlalchemy.database.server.server_database import (
+    ServerDatabase,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_database import FileDatabase
 from enfila.infrastructure.queue.queue_service import QueueService
 from enfila.testing import FrozenClock
@@ -237,6 +239,17 @@ async def test_what_was_written_before_a_part_failed_is_answered_as_written(
     assert (written_at is not None, stale) == (True, None)
     assert await line.state(good) is JobState.COMPLETED
     assert await line.state(late) is JobState.WAITING
+
+
+async def test_when_no_part_was_written_it_is_known(line: Line, wire: Wire) -> None:
+    late = await line.add_active()
+    outcome = late.settle(completed())
+    await line.move(late, late.stall(1))
+    wire.refuses = 1
+    with pytest.raises(RepositoryUnavailable) as refusal:
+        await line.repository.apply([outcome])
+    assert not refusal.value.uncertain
+    assert await line.is_stale(outcome)
 
 
 async def test_an_outcome_that_never_arrived_is_stale_once_another_worker_has_the_job(

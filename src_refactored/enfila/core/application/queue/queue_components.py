@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from typing import Final
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.interceptors import Interceptors
@@ -28,6 +30,9 @@ from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.policies.retention import RetentionPolicy
+
+_LAST_WRITES: Final = 1.5
+"""Seconds that a closing queue waits for its writes under way."""
 
 
 class QueueComponents:
@@ -110,11 +115,19 @@ class QueueComponents:
         self.portal.post(self.maintenance.wake)
 
     async def close(self, error: Exception) -> None:
-        """Ends what runs, after its writes; who waits for a job gets `error`. Idempotent."""
+        """Ends what runs, after its writes; who waits for a job gets `error`. Idempotent.
+
+        Writes that take long go on; whoever closes the database waits for them, if it answers.
+        """
         self._stop_watching()
-        await self.maintenance.stop()
-        await self._adding.close()
-        await self.publisher.close(error)
-        await self.tasks.wait()
+        ends = asyncio.get_running_loop().time() + _LAST_WRITES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(ends):
+                await self.maintenance.stop()
+                await self._adding.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(ends):
+                await self.publisher.close(error)
+                await self.tasks.wait()
         if self.portal.has_thread:
             await asyncio.to_thread(self.portal.close)

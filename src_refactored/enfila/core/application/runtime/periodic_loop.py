@@ -28,7 +28,8 @@ class PeriodicLoop(ForkAware):
         report: told of what a step raised; must not raise.
         name: the name of its task.
         random: a random number in [0, 1) for the jitter: a wait is up to a tenth shorter.
-        patience: how long `stop` waits for a step under way before it cancels it.
+        patience: how long `stop` waits for a step under way before it cancels it. A statement goes
+            on then to its end, for which those who close the database wait.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class PeriodicLoop(ForkAware):
         report: Callable[[Exception], None],
         name: str,
         random: Callable[[], float] = random.random,
-        patience: timedelta = timedelta(seconds=5),
+        patience: timedelta = timedelta(seconds=1),
     ) -> None:
         self._step = step
         self._interval = interval

@@ -6,6 +6,7 @@ import asyncio
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from enfila.core.application.runtime.forks import ForkAware
@@ -64,7 +65,13 @@ class OwnedTasks(ForkAware):
         """Runs a coroutine to its end even when the caller is cancelled while waiting for it."""
         task = asyncio.current_task()
         if task is None or task not in _run_to_the_end:
-            return await asyncio.shield(self.spawn(coroutine, name=name))
+            spawned = self.spawn(coroutine, name=name)
+            try:
+                return await asyncio.shield(spawned)
+            except asyncio.CancelledError:
+                # Nobody is left who would hear of its error.
+                spawned.add_done_callback(_ignore_error)
+                raise
         # A task inside a task that nobody cancels would only cost as much as a small statement.
         self._tasks.add(task)
         try:
@@ -81,6 +88,15 @@ class OwnedTasks(ForkAware):
         """Cancels all tasks, and does not wait for their end."""
         for task in self._alive():
             call_on(task.get_loop(), task.cancel)
+
+    async def wait_for(self, seconds: float) -> bool:
+        """Waits until all tasks are done, at most so long; whether they are."""
+        ends = monotonic() + seconds
+        while left := self._alive():
+            if monotonic() >= ends:
+                return False
+            await until_done(left, timeout=ends - monotonic())
+        return True
 
     async def cancel(self) -> None:
         """Cancels all tasks and waits until they are done."""
@@ -136,3 +152,8 @@ async def run_on(
 
 def _may_end(task: asyncio.Future[Any]) -> bool:
     return not task.done() and task.get_loop().is_running()
+
+
+def _ignore_error(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        _ = task.exception()

@@ -31,8 +31,8 @@ from enfila.core.application.worker.writing.settlement import Settlement
 from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.job.identity import WorkerId
 
-_LAST_WRITES: Final = 5.0
-"""Seconds that a closing worker gives the database to take what is left."""
+_LAST_WRITES: Final = 3.0
+"""Seconds that a closing worker gives the database to take what is left, all in all."""
 
 
 class WorkerComponents:
@@ -163,10 +163,11 @@ class WorkerComponents:
         """Waits for what runs, writes the outcomes, and stops everything."""
         try:
             await self.runners.until_idle()
-            await self._write_the_rest()
+            ends = monotonic() + _LAST_WRITES
+            # Together, for a database that does not answer holds up both.
+            await asyncio.gather(self._write_the_rest(ends), self._heartbeat.stop())
             self._renewal.stop()
-            await self._heartbeat.stop()
-            await self._deregister()
+            await self._deregister(ends)
         finally:
             self._threads.close()
             self._settlement.give_up()
@@ -176,10 +177,9 @@ class WorkerComponents:
             await self.runners.close()
             self._outages.close()
 
-    async def _write_the_rest(self) -> None:
+    async def _write_the_rest(self, ends: float) -> None:
         # A claim under way brings jobs that have to be given back.
-        ends = monotonic() + _LAST_WRITES
-        _ = await is_set_within(self.intake.ended, _LAST_WRITES)
+        _ = await is_set_within(self.intake.ended, ends - monotonic())
         if not await self._settlement.flush(max(ends - monotonic(), 0)):
             lost = self._settlement.unsettled
             self._own_events.error(
@@ -190,9 +190,9 @@ class WorkerComponents:
                 "closing the worker",
             )
 
-    async def _deregister(self) -> None:
+    async def _deregister(self, ends: float) -> None:
         try:
-            async with asyncio.timeout(_LAST_WRITES):
+            async with asyncio.timeout(ends - monotonic()):
                 await self._outages.keep_trying(
                     "deregistering",
                     lambda: self._queue.outcomes.deregister(self._worker_id),

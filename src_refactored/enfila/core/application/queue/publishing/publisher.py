@@ -195,8 +195,10 @@ class Publisher:
 
     async def close(self, error: Exception) -> None:
         """Returns after the writes under way; who waits for a job gets `error`. Idempotent."""
-        await self._to.under_way.wait()
-        await self._to.waiter.close(error)
+        try:
+            await self._to.under_way.wait()
+        finally:
+            await self._to.waiter.close(error)
 
 
 class Writing:

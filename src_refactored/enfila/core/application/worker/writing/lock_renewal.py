@@ -15,11 +15,15 @@ from enfila.core.application.worker.outage import OutageWatch
 from enfila.core.application.worker.running.interrupter import Interrupter
 from enfila.core.application.worker.running.run import Cause, ClaimedRuns, Interruption, Run, Stage
 from enfila.core.application.worker.worker_options import WorkerOptions
+from enfila.core.domain.errors import RepositoryUnavailable
 from enfila.core.domain.job.running.lock import Extension, Lock
 
 _DURING: Final = "renewing locks"
 _SHORTEST_INTERVAL: Final = 0.05
 """Seconds between two renewals, however many hints arrive."""
+_SHARE_OF_A_TRY: Final = 4
+_SHORTEST_TRY: Final = 1.0
+"""Seconds in which a renewal must be answered; else there is time for another before the end."""
 
 
 class LockRenewal:
@@ -47,6 +51,8 @@ class LockRenewal:
         self._claimed = claimed
         self._length = options.lock_length
         self._interval = options.renewal_interval.total_seconds()
+        seconds = options.lock_length.total_seconds()
+        self._longest_try = max(seconds / _SHARE_OF_A_TRY, _SHORTEST_TRY)
         self._outages = outages
         self._interrupter = interrupter
         self._on_lost = on_lost
@@ -118,7 +124,13 @@ class LockRenewal:
     async def _extend(
         self, locked: list[tuple[Run, Lock]], length: timedelta, asked_at: float
     ) -> None:
-        extensions = await self._outcomes.extend_locks([lock for _, lock in locked], length)
+        try:
+            async with asyncio.timeout(self._longest_try):
+                extensions = await self._outcomes.extend_locks([lock for _, lock in locked], length)
+        except TimeoutError as error:
+            # On a path that is dead nobody answers; the next try takes another connection.
+            reason = f"there was no answer within {self._longest_try:g} s"
+            raise RepositoryUnavailable(self._queue.name, reason, uncertain=True) from error
         for (run, _), extension in zip(locked, extensions, strict=True):
             self._hear(run, extension, asked_at + length.total_seconds())
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import exc
 
 from enfila.core.domain.errors import EnfilaError, RepositoryUnavailable
-from enfila.core.domain.showing import class_name, message_of
+from enfila.core.domain.showing import class_name
 
 
 class DriverErrors(ABC):
@@ -25,19 +25,31 @@ class DriverErrors(ABC):
         """Whether the driver sent nothing, because it found its connection dead already."""
 
     @abstractmethod
+    def is_rolled_back(self, error: BaseException) -> bool:
+        """Whether the database said that the statement or the commit did not take place."""
+
+    @abstractmethod
     def is_answer(self, error: BaseException) -> bool:
         """Whether the database itself said so; otherwise the statement may still be under way."""
 
     @abstractmethod
     def is_connection_lost(self, error: BaseException) -> bool:
-        """Whether the connection is gone, though another one may work."""
+        """Whether the connection is gone or of no use any more, though another one may work."""
 
     @abstractmethod
     def is_unavailability(self, error: BaseException) -> bool | None:
         """Whether the database's own code says that it cannot write; None without a code."""
 
+    @abstractmethod
+    def advice(self, error: BaseException) -> str | None:
+        """What people can do about an error that is an unavailability; None if that is plain."""
+
+    def message(self, origin: BaseException) -> str:
+        """What a driver's own error says."""
+        return str(origin)
+
     def is_outage(self, error: BaseException) -> bool:
-        """Whether the database cannot be reached or cannot write, rather than disliked the SQL."""
+        """Whether the database cannot be reached or cannot write, rather than disliked the data."""
         if isinstance(error, exc.TimeoutError | OSError | TimeoutError | asyncio.TimeoutError):
             return True
         answer = self.is_unavailability(error)
@@ -55,7 +67,9 @@ class DriverErrors(ABC):
         if isinstance(error, EnfilaError) or not self.is_outage(error):
             return error
         origin = origin_of(error)
-        reason = " ".join(message_of(origin).split()) or class_name(type(origin))
+        reason = " ".join(self.message(origin).split()) or class_name(type(origin))
+        if advice := self.advice(error):
+            reason = f"{reason}; {advice}"
         return RepositoryUnavailable(target, reason, uncertain=uncertain)
 
     @contextmanager

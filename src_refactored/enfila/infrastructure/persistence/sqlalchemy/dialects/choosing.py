@@ -37,8 +37,8 @@ def engine_url(text: str) -> URL:
     if isinstance(text, str):
         text = str.__str__(text)  # the text itself: a class of the user's own may do anything
     try:
-        url = sa.make_url(text)
-    except (ArgumentError, ValueError):
+        url = sa.make_url(postgresql.with_hosts_as_options(text))
+    except (ArgumentError, TypeError, ValueError):
         raise InvalidRequest("url", without_password(text), _ALLOWED) from None
     candidates = _SCHEMES.get(url.drivername)
     if candidates is None:

@@ -52,13 +52,17 @@ def build_tables(schema: str | None = None, prefix: str = DEFAULT_PREFIX) -> Tab
     """The tables under `schema` (PostgreSQL) with names that begin with `prefix`.
 
     Raises:
-        InvalidRequest: a name that is not 1 to 30 letters, digits and underscores.
+        InvalidRequest: a name that is not 1 to 30 letters, digits and underscores, or is reserved.
     """
     for field, value in (("schema", schema), ("table_prefix", prefix)):
         is_left_out = value is None and field == "schema"
         if not is_left_out and not _is_identifier(value):
             raise InvalidRequest(field, value, "give 1 to 30 letters, digits and underscores")
     prefix = str.__str__(prefix)
+    if schema is not None and schema.lower().startswith("pg_"):
+        raise InvalidRequest(
+            "schema", schema, "PostgreSQL keeps names that begin with pg_ to itself"
+        )
     metadata = sa.MetaData(schema=schema)
     jobs = declare_jobs(metadata, prefix)
     schedules = declare_schedules(metadata, prefix)

@@ -52,7 +52,7 @@ class PostgresDialect(Dialect):
     def make_database(self, url: URL, *, pool_size: int, synchronous: str) -> Database:
         """See `Dialect.make_database`."""
         # It needs greenlet, which a bare install for SQLite does not have.
-        from enfila.infrastructure.persistence.sqlalchemy.database.server_database import (  # noqa: PLC0415
+        from enfila.infrastructure.persistence.sqlalchemy.database.server.server_database import (  # noqa: PLC0415
             ServerDatabase,
         )
 
@@ -72,6 +72,8 @@ class PostgresDialect(Dialect):
 
     def lock_for_migration(self, connection: sa.Connection, schema: str | None) -> None:
         """See `Dialect.lock_for_migration`."""
+        # A large table takes its time, and so do the others that wait for this one.
+        connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
         # One lock for all installations of a database, since two of them may share a schema.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_KEY)))
         # Asked first: IF NOT EXISTS too needs the right to make schemas.

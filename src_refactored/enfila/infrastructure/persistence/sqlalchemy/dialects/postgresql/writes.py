@@ -120,8 +120,9 @@ class PostgresJobWrites(JobWrites):
         try:
             answers = await writing
         except RepositoryUnavailable as error:
-            # The others are written, and would be stale when all are tried again.
-            raise RepositoryUnavailable(error.target, error.reason, uncertain=True) from error
+            # The others, if there are any, are written, and would be stale at another try.
+            uncertain = error.uncertain or any(instant is not None for instant in written)
+            raise RepositoryUnavailable(error.target, error.reason, uncertain=uncertain) from error
         for index, answer in zip(places, answers, strict=True):
             written[index] = answer
 

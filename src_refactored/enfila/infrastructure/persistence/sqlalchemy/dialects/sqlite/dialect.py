@@ -57,7 +57,10 @@ class SqliteDialect(Dialect):
         path = url.database
         if not path or path == ":memory:" or path.startswith("file:"):
             return
-        folder = Path(path).resolve().parent
+        file = Path(path).resolve()
+        folder = file.parent
+        if file.is_dir():
+            raise RepositoryUnavailable(shown(url), f"{file} is a folder; give the path of a file")
         if not folder.is_dir():
             raise RepositoryUnavailable(shown(url), f"the folder {folder} does not exist")
 

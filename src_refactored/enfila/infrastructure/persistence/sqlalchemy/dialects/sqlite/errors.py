@@ -25,6 +25,16 @@ _UNAVAILABLE: Final = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
+_ADVICE: Final = {
+    sqlite3.SQLITE_PERM: "give this user the right to write the file",
+    sqlite3.SQLITE_READONLY: "give this user the right to write the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "give the path of a file, in a folder that this user may write to",
+    sqlite3.SQLITE_NOTADB: "give another path, or remove the file if nobody needs it",
+    sqlite3.SQLITE_CORRUPT: "restore the file from a backup",
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_BUSY: "find the process that keeps a write transaction open",
+    sqlite3.SQLITE_LOCKED: "find the process that keeps a write transaction open",
+}
 # An extended result code has the primary one in its lowest byte.
 _PRIMARY_CODE: Final = 0xFF
 
@@ -42,6 +52,11 @@ class SqliteErrors(DriverErrors):
         del error
         return False
 
+    def is_rolled_back(self, error: BaseException) -> bool:
+        """See `DriverErrors.is_rolled_back`: it answers in this process."""
+        del error
+        return True
+
     def is_answer(self, error: BaseException) -> bool:
         """See `DriverErrors.is_answer`."""
         del error
@@ -52,7 +67,17 @@ class SqliteErrors(DriverErrors):
         del error
         return False
 
+    def advice(self, error: BaseException) -> str | None:
+        """See `DriverErrors.advice`."""
+        return _ADVICE.get(_code(error) or 0)
+
     def is_unavailability(self, error: BaseException) -> bool | None:
         """See `DriverErrors.is_unavailability`."""
-        code: int | None = getattr(origin_of(error), "sqlite_errorcode", None)
-        return None if code is None else code & _PRIMARY_CODE in _UNAVAILABLE
+        code = _code(error)
+        return None if code is None else code in _UNAVAILABLE
+
+
+def _code(error: BaseException) -> int | None:
+    """The primary result code; None without one."""
+    code: int | None = getattr(origin_of(error), "sqlite_errorcode", None)
+    return None if code is None else code & _PRIMARY_CODE

@@ -57,6 +57,8 @@ class FileDatabase(Database, ForkAware):
         self._target = shown(url)
         self._in_memory = path_of(url) is None
         self._synchronous = synchronous
+        chosen = url.query.get("timeout")
+        self._patience = _LOCKED_SECONDS if chosen is None else float(str(chosen))
         # SQLite keeps in the process who has which lock: a child would inherit it for ever.
         self._gate = ForkGate(_BUSY_SECONDS)
         self._closed = False
@@ -183,7 +185,7 @@ class FileDatabase(Database, ForkAware):
 
     def _begin_transaction(self, connection: sa.Connection) -> sa.RootTransaction:
         """Waits for the file's write lock, which another process may hold."""
-        deadline = time.monotonic() + _LOCKED_SECONDS
+        deadline = time.monotonic() + self._patience
         while True:
             try:
                 return connection.begin()
@@ -193,9 +195,10 @@ class FileDatabase(Database, ForkAware):
                 time.sleep(random.uniform(0.001, 0.01))
 
     def _make_engine(self, url: URL, **pool: Any) -> sa.Engine:
-        engine = sa.create_engine(
-            url, connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS}, **pool
-        )
+        arguments: dict[str, Any] = {"check_same_thread": False}
+        if "timeout" not in url.query:
+            arguments["timeout"] = _BUSY_SECONDS
+        engine = sa.create_engine(url, connect_args=arguments, **pool)
         event.listen(engine, "connect", self._configure)
         return engine
 
@@ -203,7 +206,7 @@ class FileDatabase(Database, ForkAware):
         # Transactions are begun by us and not by the driver, whose implicit ones are deferred.
         connection.isolation_level = None
         cursor = connection.cursor()
-        _choose_wal(cursor)
+        _choose_wal(cursor, self._patience)
         for pragma in (
             f"synchronous={self._synchronous}",
             "foreign_keys=ON",
@@ -214,9 +217,9 @@ class FileDatabase(Database, ForkAware):
         cursor.close()
 
 
-def _choose_wal(cursor: sqlite3.Cursor) -> None:
+def _choose_wal(cursor: sqlite3.Cursor, patience: float) -> None:
     """Turns write-ahead logging on, unless it is; several processes may try on a new file."""
-    deadline = time.monotonic() + _LOCKED_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         try:
             if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":

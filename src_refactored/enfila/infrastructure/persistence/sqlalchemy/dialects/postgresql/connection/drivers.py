@@ -2,99 +2,281 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
-from typing import Any, Final
+import asyncio
+import contextlib
+import os
+import socket
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
+from uuid import uuid4
 
 from sqlalchemy.engine import URL
 
-from enfila.core.domain.errors import InvalidRequest
-from enfila.infrastructure.persistence.sqlalchemy.database import server_driver
 from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import DriverErrors
 from enfila.infrastructure.persistence.sqlalchemy.database.prepared_statement import Row
-from enfila.infrastructure.persistence.sqlalchemy.database.server_driver import (
+from enfila.infrastructure.persistence.sqlalchemy.database.server import server_driver
+from enfila.infrastructure.persistence.sqlalchemy.database.server.server_driver import (
     DirectExecution,
     ServerDriver,
 )
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.errors import (
     PostgresErrors,
 )
-
-PLANNER: Final = {
-    "jit": "off",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "TimeZone": "UTC",
-}
-"""Settings of each connection.
-
-A plan that PostgreSQL caches while the table is small must still be right when it has grown, so
-whatever visits the whole table is ruled out: rows are found by index, one by one. JIT never pays
-for statements of milliseconds.
-"""
-# What SQLAlchemy takes from the URL for itself before it calls asyncpg.
-_OPTIONS_OF_THE_DIALECT: Final = frozenset({"prepared_statement_cache_size"})
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.options import (
+    Reader,
+    one_of,
+    read_options,
+    seconds,
+    text,
+    whole_number,
+    whole_number_or_none,
+    yes_or_no,
+)
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.settings import (
+    as_options,
+    session_settings,
+)
 
 
-def driver_of(url: URL) -> ServerDriver:
-    """The driver of PostgreSQL that a URL names."""
-    return PsycopgDriver() if url.get_driver_name() == "psycopg" else AsyncpgDriver()
+class _Keepalive(NamedTuple):
+    """How the system finds out that a path is dead; seconds, and a number of probes."""
+
+    idle: int
+    interval: int
+    probes: int
+    unacknowledged: int
 
 
-class AsyncpgDriver(ServerDriver):
+_KEEPALIVE: Final = _Keepalive(idle=10, interval=3, probes=3, unacknowledged=15)
+_OF_SQLALCHEMY: Final = (
+    "prepared_statement_cache_size",
+    "prepared_statement_name_func",
+    "async_creator_fn",
+)
+_SSL_MODE: Final = one_of("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_SERVER_KIND: Final = one_of(
+    "any", "primary", "standby", "read-write", "read-only", "prefer-standby"
+)
+
+
+class PostgresDriver(ServerDriver):
+    """One driver of PostgreSQL, with what a URL says to it.
+
+    Attributes:
+        known: the options that may stand in a URL, and how each is read.
+
+    Raises:
+        InvalidRequest: the URL says what the driver does not know.
+    """
+
+    known: ClassVar[Mapping[str, Reader]]
+
+    def __init__(self, url: URL) -> None:
+        self.errors: DriverErrors = PostgresErrors()
+        self._url = url
+        self._options = read_options(url, self.known)
+        self._settings = session_settings(dict(self._options.settings))
+
+    def engine_url(self) -> URL:
+        """See `ServerDriver.engine_url`."""
+        return self._url.set(query={})
+
+    async def is_answered(self, seconds: float) -> bool:
+        """See `ServerDriver.is_answered`; a refusal in words is an answer."""
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self.connect_directly("enfila")
+        except Exception as error:  # noqa: BLE001 - drivers raise many kinds; the answer is one
+            return self.errors.is_answer(error)
+        self.break_off(connection)
+        with contextlib.suppress(Exception):
+            await connection.close()
+        return True
+
+    @abstractmethod
+    async def connect_directly(self, application_name: str) -> Any:
+        """A connection of the driver's own, beside the pool."""
+
+    def direct_arguments(self, application_name: str) -> dict[str, Any]:
+        """What the driver's own `connect` is called with, for a connection beside the pool."""
+        url = self.engine_url()
+        arguments = dict(url.get_dialect()().create_connect_args(url)[1])
+        return arguments | self.connect_arguments(application_name)
+
+
+def driver_of(url: URL) -> PostgresDriver:
+    """The driver of PostgreSQL that a URL names.
+
+    Raises:
+        InvalidRequest: the URL says what the driver does not know.
+    """
+    return PsycopgDriver(url) if url.get_driver_name() == "psycopg" else AsyncpgDriver(url)
+
+
+class AsyncpgDriver(PostgresDriver):
     """How connections to PostgreSQL over asyncpg are set up; it prepares each statement once."""
 
-    def __init__(self) -> None:
-        self.errors: DriverErrors = PostgresErrors()
+    known: ClassVar[Mapping[str, Reader]] = {
+        **dict.fromkeys(("database", "user", "password", "passfile"), text),
+        **dict.fromkeys(("service", "servicefile", "krbsrvname", "gsslib"), text),
+        **dict.fromkeys(("statement_cache_size", "prepared_statement_cache_size"), whole_number),
+        **dict.fromkeys(
+            ("max_cached_statement_lifetime", "max_cacheable_statement_size"), whole_number
+        ),
+        **dict.fromkeys(("timeout", "command_timeout"), seconds),
+        "direct_tls": yes_or_no,
+        "ssl": _SSL_MODE,
+        "target_session_attrs": _SERVER_KIND,
+        # As libpq calls them; see `urls`.
+        "sslmode": _SSL_MODE,
+        "connect_timeout": seconds,
+    }
+
+    def __init__(self, url: URL) -> None:
+        super().__init__(url)
         self.direct: DirectExecution | None = _AsyncpgExecution()
 
-    def check_options(self, url: URL) -> None:
-        """See `ServerDriver.check_options`."""
-        import asyncpg  # noqa: PLC0415 - only where it is installed
-
-        known = _OPTIONS_OF_THE_DIALECT | set(inspect.signature(asyncpg.connect).parameters)
-        if unknown := sorted(set(url.query) - known):
-            raise InvalidRequest(
-                "url", ", ".join(unknown), "asyncpg has no such option; leave it out of the URL"
-            )
-
-    def engine_url(self, url: URL) -> URL:
-        """See `ServerDriver.engine_url`: it has no other kind."""
-        return url
-
-    def connect_arguments(self) -> dict[str, Any]:
+    def connect_arguments(self, application_name: str = "enfila") -> dict[str, Any]:
         """See `ServerDriver.connect_arguments`."""
-        return {
+        arguments: dict[str, Any] = {
             "timeout": server_driver.CONNECT_SECONDS,
-            "command_timeout": server_driver.STATEMENT_SECONDS,
-            "server_settings": {"application_name": "enfila", **PLANNER},
+            **self._options.arguments,
+            "async_creator_fn": connect_asyncpg,
+            "server_settings": {"application_name": application_name, **self._settings},
         }
+        hosts = self._options.hosts
+        if hosts:
+            arguments |= {"host": [host for host, _ in hosts], "port": [port for _, port in hosts]}
+        if len(hosts) > 1:
+            arguments.setdefault("target_session_attrs", "read-write")
+        if arguments.get("statement_cache_size") == 0:
+            # A pooler lends one server connection to many clients: no name may come twice on it.
+            arguments.setdefault("prepared_statement_cache_size", 0)
+            arguments["prepared_statement_name_func"] = _statement_name
+        return arguments
+
+    async def connect_directly(self, application_name: str) -> Any:
+        """See `PostgresDriver.connect_directly`."""
+        return await connect_asyncpg(**self.direct_arguments(application_name))
+
+    def break_off(self, connection: Any) -> None:
+        """See `ServerDriver.break_off`."""
+        connection.terminate()
+
+    def direct_arguments(self, application_name: str) -> dict[str, Any]:
+        """See `PostgresDriver.direct_arguments`: without what only SQLAlchemy knows."""
+        arguments = super().direct_arguments(application_name)
+        for name in _OF_SQLALCHEMY:
+            arguments.pop(name, None)
+        return arguments
 
 
-class PsycopgDriver(ServerDriver):
+class PsycopgDriver(PostgresDriver):
     """How connections to PostgreSQL over psycopg 3 are set up."""
 
-    def __init__(self) -> None:
-        self.errors: DriverErrors = PostgresErrors()
+    known: ClassVar[Mapping[str, Reader]] = {
+        **dict.fromkeys(("dbname", "user", "password", "passfile", "hostaddr"), text),
+        **dict.fromkeys(("service", "servicefile", "krbsrvname", "gsslib", "gssencmode"), text),
+        **dict.fromkeys(("sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl"), text),
+        **dict.fromkeys(("sslcrldir", "sslsni", "sslcompression", "sslnegotiation"), text),
+        **dict.fromkeys(("ssl_min_protocol_version", "ssl_max_protocol_version"), text),
+        **dict.fromkeys(("requirepeer", "require_auth", "channel_binding"), text),
+        **dict.fromkeys(("fallback_application_name", "load_balance_hosts"), text),
+        **dict.fromkeys(("connect_timeout", "tcp_user_timeout", "keepalives"), whole_number),
+        **dict.fromkeys(
+            ("keepalives_idle", "keepalives_interval", "keepalives_count"), whole_number
+        ),
+        "prepare_threshold": whole_number_or_none,
+        "sslmode": _SSL_MODE,
+        "target_session_attrs": _SERVER_KIND,
+    }
 
-    def check_options(self, url: URL) -> None:
-        """See `ServerDriver.check_options`: it says so itself when it connects."""
-
-    def engine_url(self, url: URL) -> URL:
+    def engine_url(self) -> URL:
         """See `ServerDriver.engine_url`."""
-        return url.set(drivername="postgresql+psycopg_async")
+        return super().engine_url().set(drivername="postgresql+psycopg_async")
 
-    def connect_arguments(self) -> dict[str, Any]:
+    def connect_arguments(self, application_name: str = "enfila") -> dict[str, Any]:
         """See `ServerDriver.connect_arguments`."""
-        limit = str(server_driver.STATEMENT_SECONDS * 1000)
-        settings = {**PLANNER, "statement_timeout": limit}
-        return {
+        settings = dict(self._settings)
+        arguments: dict[str, Any] = {
             "connect_timeout": server_driver.CONNECT_SECONDS,
-            "application_name": "enfila",
-            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+            "keepalives_idle": _KEEPALIVE.idle,
+            "keepalives_interval": _KEEPALIVE.interval,
+            "keepalives_count": _KEEPALIVE.probes,
+            "tcp_user_timeout": _KEEPALIVE.unacknowledged * 1000,
+            **self._options.arguments,
+            "application_name": settings.pop("application_name", application_name),
+            "client_encoding": "UTF8",
+            "options": as_options(settings),
         }
+        hosts = self._options.hosts
+        if hosts:
+            arguments["host"] = ",".join(host for host, _ in hosts)
+            arguments["port"] = ",".join(str(port) for _, port in hosts)
+        if len(hosts) > 1:
+            arguments.setdefault("target_session_attrs", "read-write")
+        return arguments
+
+    async def connect_directly(self, application_name: str) -> Any:
+        """See `PostgresDriver.connect_directly`."""
+        from psycopg import AsyncConnection  # noqa: PLC0415 - only where it is installed
+
+        arguments = self.direct_arguments(application_name)
+        return await AsyncConnection.connect(**arguments, autocommit=True)
+
+    def break_off(self, connection: Any) -> None:
+        """See `ServerDriver.break_off`.
+
+        To cancel its task would not do: psycopg then asks the server to cancel the statement, and
+        waits for the answer.
+        """
+        if connection.closed:
+            return
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+
+
+async def connect_asyncpg(**arguments: Any) -> Any:
+    """A connection of asyncpg's, to the first of several hosts that can be used.
+
+    Its own `connect` has one timeout for all hosts together: a first one that is silent would use
+    it up.
+    """
+    import asyncpg  # noqa: PLC0415 - only where it is installed
+
+    hosts, ports = arguments.get("host"), arguments.get("port")
+    if not isinstance(hosts, list) or not isinstance(ports, list):
+        return _watched(await asyncpg.connect(**arguments))  # type: ignore[no-untyped-call]
+    errors, failure = PostgresErrors(), None
+    for host, port in zip(hosts, ports, strict=True):
+        try:
+            return _watched(await asyncpg.connect(**arguments | {"host": host, "port": port}))  # type: ignore[no-untyped-call]
+        except Exception as error:
+            if not errors.is_outage(error):
+                raise
+            failure = error
+    raise failure or AssertionError("there is at least one host")
+
+
+def _watched(connection: Any) -> Any:
+    """The same connection of asyncpg's, over whose path the system watches."""
+    end = connection._transport.get_extra_info("socket")  # noqa: SLF001 - it has no public way
+    if end is not None and end.family in {socket.AF_INET, socket.AF_INET6}:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", _KEEPALIVE.idle),
+            ("TCP_KEEPINTVL", _KEEPALIVE.interval),
+            ("TCP_KEEPCNT", _KEEPALIVE.probes),
+            ("TCP_USER_TIMEOUT", _KEEPALIVE.unacknowledged * 1000),
+        ):
+            if hasattr(socket, name):  # not every system has them all
+                end.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return connection
+
+
+def _statement_name() -> str:
+    return f"__enfila_{uuid4().hex}__"
 
 
 class _AsyncpgExecution(DirectExecution):

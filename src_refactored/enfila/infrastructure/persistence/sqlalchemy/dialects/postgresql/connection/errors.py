@@ -6,19 +6,28 @@ from typing import Final
 
 from sqlalchemy import exc
 
-from enfila.core.domain.showing import class_name
+from enfila.core.domain.showing import class_name, message_of
 from enfila.infrastructure.persistence.sqlalchemy.database.driver_errors import (
     DriverErrors,
     origin_of,
 )
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.advice import (
+    UNAVAILABLE,
+    advice_on,
+)
 
-# Serialization failure and deadlock: the transaction was rolled back and may be tried again.
-_RETRYABLE_STATES: Final = frozenset({"40001", "40P01"})
-# SQLSTATE classes: connection exception, insufficient resources, operator intervention, I/O error,
-# a conflict that came back at every try, wrong credentials, unknown database; and read-only
-# transaction (a server that became a standby).
-_UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "58", "40", "28", "3D", "25006")
-_LOST_STATES: Final = ("08", "57P0")
+# Serialization failure, deadlock, and a lock that was waited for too long: the transaction was
+# rolled back and may be tried again.
+_RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "55P03"})
+# Connection exception; operator intervention; idle or open for too long. And a read-only
+# transaction: a server that became a standby, or was one for a while, leaves its old connections
+# as they are.
+_LOST_STATES: Final = ("08", "57P0", "25006", "25P03", "25P04")
+# SQLSTATE classes: insufficient resources, operator intervention, I/O error, a conflict that came
+# back at every try; and whatever people have to put right: rights, settings, missing tables.
+_UNAVAILABLE_CLASSES: Final = (*_LOST_STATES, "53", "57", "58", "40", *UNAVAILABLE)
+# After these a commit may have taken place: the connection broke, or the server crashed.
+_UNKNOWN_OUTCOMES: Final = ("08", "40003", "57P02", "58", "XX")
 # asyncpg, when it has read the server's farewell and not yet the end of the stream; both drivers,
 # when they have.
 _UNSENT: Final = ("another operation (2) is in progress", "connection is closed")
@@ -28,6 +37,8 @@ _CONNECTION_ERRORS: Final = frozenset(
         "ConnectionDoesNotExistError",
         "InterfaceError",
         "InternalClientError",
+        "ClientConfigurationError",
+        "TargetServerAttributeNotMatched",
         "CannotConnectNowError",
     }
 )
@@ -45,6 +56,14 @@ class PostgresErrors(DriverErrors):
         text = str(origin_of(error))
         return any(known in text for known in _UNSENT)
 
+    def is_rolled_back(self, error: BaseException) -> bool:
+        """See `DriverErrors.is_rolled_back`.
+
+        A backend that is told to end (57P01) says so only where it can still roll back.
+        """
+        state = _sql_state(error)
+        return state is not None and not state.startswith(_UNKNOWN_OUTCOMES)
+
     def is_answer(self, error: BaseException) -> bool:
         """See `DriverErrors.is_answer`."""
         return _sql_state(error) is not None
@@ -53,14 +72,39 @@ class PostgresErrors(DriverErrors):
         """See `DriverErrors.is_connection_lost`."""
         return self.is_unsent(error) or (_sql_state(error) or "").startswith(_LOST_STATES)
 
+    def message(self, origin: BaseException) -> str:
+        """See `DriverErrors.message`: without psycopg's excerpt of the statement."""
+        words: str | None = getattr(getattr(origin, "diag", None), "message_primary", None)
+        return words or str(origin)
+
+    def advice(self, error: BaseException) -> str | None:
+        """See `DriverErrors.advice`."""
+        if _is_unreadable(error):
+            return "set DateStyle to ISO and IntervalStyle to postgres on this connection"
+        return advice_on(_sql_state(error) or "")
+
     def is_unavailability(self, error: BaseException) -> bool | None:
         """See `DriverErrors.is_unavailability`."""
         state = _sql_state(error)
         if state is not None:
             return state.startswith(_UNAVAILABLE_CLASSES)
         if isinstance(error, exc.DBAPIError):
-            return None
-        return class_name(type(error)) in _CONNECTION_ERRORS
+            return True if _is_connection_error(error.orig) else None
+        return _is_connection_error(error) or _is_unreadable(error)
+
+
+def _is_connection_error(error: BaseException | None) -> bool:
+    """Whether the driver, or what SQLAlchemy makes of its error, says that it did not connect."""
+    while error is not None:
+        if class_name(type(error)) in _CONNECTION_ERRORS:
+            return True
+        error = error.__cause__
+    return False
+
+
+def _is_unreadable(error: BaseException) -> bool:
+    """Whether psycopg cannot read times as a caller's own connection has them written."""
+    return isinstance(error, NotImplementedError) and "can't parse" in message_of(error)
 
 
 def _sql_state(error: BaseException) -> str | None:

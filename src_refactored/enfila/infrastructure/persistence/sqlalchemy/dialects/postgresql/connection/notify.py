@@ -5,29 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from sqlalchemy.engine import URL
 
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.application.runtime.waiting import is_set_within
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+    PsycopgDriver,
+    driver_of,
+)
 
-_CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 10
 _CLOSE_SECONDS: Final = 1
 _SECONDS_BETWEEN_PULSES: Final = 30
+
+Connect = Callable[[str], Awaitable[Any]]
 
 
 class NotificationLine(ABC):
     """One connection to PostgreSQL that receives and sends notifications.
 
     Args:
-        arguments: what the driver's `connect` is called with.
+        connect: makes a connection of the driver's own, for the name of an application.
     """
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        self._arguments = arguments
+    def __init__(self, connect: Connect) -> None:
+        self._connect_directly = connect
         self._lost = asyncio.Event()
         self._tasks = OwnedTasks()
 
@@ -76,27 +81,20 @@ class NotificationLine(ABC):
 
 def make_line(url: URL) -> NotificationLine:
     """The connection for notifications, over the driver that the URL names."""
-    arguments = dict(url.get_dialect()().create_connect_args(url)[1])
-    is_psycopg = url.get_driver_name() == "psycopg"
-    return _PsycopgLine(arguments) if is_psycopg else _AsyncpgLine(arguments)
+    driver = driver_of(url)
+    line = _PsycopgLine if isinstance(driver, PsycopgDriver) else _AsyncpgLine
+    return line(driver.connect_directly)
 
 
 class _AsyncpgLine(NotificationLine):
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        # The dialect's own, of no meaning to the driver.
-        arguments.pop("prepared_statement_cache_size", None)
-        super().__init__(arguments)
+    def __init__(self, connect: Connect) -> None:
+        super().__init__(connect)
         self._connection: Any = None
         # A connection of asyncpg's refuses a second statement while one is under way.
         self._in_use = asyncio.Lock()
 
     async def open(self, channel: str, received: Callable[[str], None]) -> None:
-        import asyncpg  # noqa: PLC0415 - only where it is installed
-
-        self._connection = await asyncpg.connect(  # type: ignore[no-untyped-call]
-            **{"timeout": _CONNECT_SECONDS, **self._arguments},
-            server_settings={"application_name": "enfila listen"},
-        )
+        self._connection = await self._connect_directly("enfila listen")
         self._connection.add_termination_listener(lambda _connection: self._lost.set())
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._connection.add_listener(
@@ -119,32 +117,17 @@ class _AsyncpgLine(NotificationLine):
 class _PsycopgLine(NotificationLine):
     """Two connections, since one that waits for notifications cannot send."""
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        super().__init__(arguments)
+    def __init__(self, connect: Connect) -> None:
+        super().__init__(connect)
         self._listening: Any = None
         self._sending: Any = None
 
     async def open(self, channel: str, received: Callable[[str], None]) -> None:
-        self._listening = await self._connect("enfila listen")
-        self._sending = await self._connect("enfila notify")
+        self._listening = await self._connect_directly("enfila listen")
+        self._sending = await self._connect_directly("enfila notify")
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._listening.execute(f'LISTEN "{channel}"')
         _ = self._tasks.spawn(self._receive(received), name="enfila notifications")
-
-    async def _connect(self, name: str) -> Any:
-        from psycopg import AsyncConnection  # noqa: PLC0415 - only where it is installed
-
-        # Nothing is ever asked of the one that listens: the system watches over its path.
-        alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-        return await AsyncConnection.connect(
-            **{
-                "connect_timeout": _CONNECT_SECONDS,
-                **alive,
-                **self._arguments,
-                "application_name": name,
-            },
-            autocommit=True,
-        )
 
     async def _receive(self, received: Callable[[str], None]) -> None:
         try:

@@ -43,21 +43,24 @@ class ServerDriver(ABC):
     direct: DirectExecution | None = None
 
     @abstractmethod
-    def check_options(self, url: URL) -> None:
-        """Refuses what the driver does not know in `?…`, if it does not say so itself.
-
-        Raises:
-            InvalidRequest: names the words.
-        """
-
-    @abstractmethod
-    def engine_url(self, url: URL) -> URL:
-        """The URL with the async kind of the driver.
+    def engine_url(self) -> URL:
+        """The URL with the async kind of the driver, without options: `connect_arguments` has them.
 
         Under a plain engine, whose every use is a greenlet of ours: `AsyncConnection` takes one
         for each step, and its module brings the whole ORM along, 9 MB.
         """
 
     @abstractmethod
-    def connect_arguments(self) -> dict[str, Any]:
-        """Time limits and settings of a connection."""
+    def connect_arguments(self, application_name: str = "enfila") -> dict[str, Any]:
+        """Time limits and settings of a connection; what stands in the URL comes first."""
+
+    @abstractmethod
+    async def is_answered(self, seconds: float) -> bool:
+        """Whether the server answers to a new connection within so many seconds."""
+
+    @abstractmethod
+    def break_off(self, connection: Any) -> None:
+        """Breaks a connection of the driver's own, at once and without a word to the server.
+
+        Whoever waits for an answer on it gets an error.
+        """
