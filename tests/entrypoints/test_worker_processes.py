@@ -267,6 +267,23 @@ async def test_a_second_signal_gives_running_jobs_back(
     assert (job.state, job.attempt) == (JobState.WAITING, 0)
 
 
+async def test_threads_that_never_end_do_not_keep_a_process(
+    services: Services, queue: AbstractQueue[Any, Any]
+) -> None:
+    """It ends soon after the grace of its worker, long before it would be killed."""
+    service = services.start("work_in_threads", processes=1, stop_timeout=50)
+    jobs = await queue.add_bulk([("to_thread", {}), ("run_in_executor", {})])
+    await service.begins("to_thread")
+    await service.begins("run_in_executor")
+    os.kill(service.pid, signal.SIGTERM)
+    assert await service.ends() == 0
+    assert "still run what was cancelled" in service.said
+    assert "killed" not in service.said
+    for job in jobs:
+        await job.refresh()
+        assert (job.state, job.attempt) == (JobState.WAITING, 0)
+
+
 async def test_without_a_worker_the_function_is_cancelled(services: Services) -> None:
     service = services.start("wait", processes=1)
     pids = await service.begins("wait")

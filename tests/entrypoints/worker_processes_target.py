@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,22 @@ async def run(job: ActiveJob[Any]) -> int:
     while "until" in job.payload and not is_there(job.payload["until"]):  # noqa: ASYNC110 - a file
         await asyncio.sleep(_STEP)
     return os.getpid()
+
+
+async def work_in_threads() -> None:
+    """Its handlers wait for threads that never end."""
+
+    async def run_in_thread(job: ActiveJob[Any]) -> None:
+        began(f"{job.name}.{os.getpid()}.{job.id}.{job.snapshot.token}")
+        if job.name == "to_thread":
+            await asyncio.to_thread(threading.Event().wait)
+        else:
+            executor = ThreadPoolExecutor()
+            await asyncio.get_running_loop().run_in_executor(executor, threading.Event().wait)
+
+    options = WorkerOptions(concurrency=2, grace=0.2, cancellation_grace=0.2, poll_interval=0.2)
+    async with Enfila(os.environ["TEST_URL"], schema=os.environ.get("TEST_SCHEMA")) as app:
+        await app.worker(QUEUE, run_in_thread, options).run()
 
 
 async def wait() -> None:

@@ -17,6 +17,7 @@ from enfila.core.application.worker.shutdown import SIGNALS
 from enfila.core.domain.errors import InvalidRequest, RepositoryUnavailable, SchemaMismatch
 from enfila.core.domain.showing import message_of
 from enfila.entrypoints.processes.messages import Failed, Loaded, Message, Order
+from enfila.entrypoints.processes.stragglers import LenientExecutor, end_without_stragglers
 from enfila.entrypoints.processes.target import AsyncFunction, described, load
 
 logger = logging.getLogger("enfila.processes")
@@ -48,7 +49,19 @@ class ChildProgram:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, target: str) -> None:
-        """Runs it to its end."""
+        """Runs it to its end. Threads that do not end do not keep the process that was told to."""
+        exit_code = 1
+        try:
+            self._run(target)
+            exit_code = 0
+        finally:
+            if self._is_ending():
+                end_without_stragglers(exit_code)
+
+    def _is_ending(self) -> bool:
+        return self._was_cancelled or SIGNALS.times_heard > 0
+
+    def _run(self, target: str) -> None:
         threading.Thread(target=self._follow_orders, name="enfila orders", daemon=True).start()
         try:
             work = load(target)
@@ -70,6 +83,7 @@ class ChildProgram:
         """Cancels the target at a signal, unless a worker hears it: that ends more gently."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         self._loop = loop
+        loop.set_default_executor(LenientExecutor(self._is_ending))
 
         def cancel(number: int, frame: FrameType | None) -> None:
             del number, frame
@@ -111,7 +125,7 @@ class ChildProgram:
         # A second signal means "at once". A service manager may tell each process of a service
         # itself, so that ours would be the second one.
         threading.Event().wait(_TOLD_BY_OTHERS)
-        if not self._was_cancelled and SIGNALS.times_heard == 0:
+        if not self._is_ending():
             self._signal_ourselves(signal.SIGTERM)
 
     def _signal_ourselves(self, number: signal.Signals) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import exc
 
 from enfila.core.domain.errors import EnfilaError, RepositoryUnavailable
-from enfila.core.domain.showing import class_name
+from enfila.core.domain.showing import class_name, message_of
 
 
 class DriverErrors(ABC):
@@ -46,7 +46,7 @@ class DriverErrors(ABC):
 
     def message(self, origin: BaseException) -> str:
         """What a driver's own error says."""
-        return str(origin)
+        return message_of(origin)
 
     def is_outage(self, error: BaseException) -> bool:
         """Whether the database cannot be reached or cannot write, rather than disliked the data."""
