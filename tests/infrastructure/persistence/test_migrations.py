@@ -430,6 +430,81 @@ async def test_a_newer_schema_is_refused_and_left_as_it_is(
     assert await installation.database.read(installation.upgrading.version) == "9999"
 
 
+async def _is_marked(
+    installation: Installation, prefix: str, schema: str | None, mark: str
+) -> None:
+    """As a newer program would leave the tables."""
+    versions = sa.table(
+        f"{prefix}schema_version",
+        sa.column("version_num"),
+        sa.column("compatible_from"),
+        schema=schema,
+    )
+    newer = {"version_num": "9999", "compatible_from": mark}
+    await installation.database.write(
+        lambda connection: connection.execute(sa.update(versions).values(newer))
+    )
+
+
+@pytest.mark.parametrize("auto_migrate", [True, False])
+async def test_a_newer_schema_that_says_it_is_compatible_is_used_as_it_is(
+    url: str, prefix: str, schema: str | None, installation: Installation, auto_migrate: bool
+) -> None:
+    """As after a deploy that was rolled back, or while its processes start one by one."""
+    await installation.up()
+    await _is_marked(installation, prefix, schema, f"9999:{upgrading.HEAD}")
+    repository = SqlAlchemyJobRepository(
+        url, schema=schema, table_prefix=prefix, auto_migrate=auto_migrate
+    )
+    [added] = await repository.add([make_job("q", clock=FrozenClock())])
+    assert list(await repository.get([added.job.id])) == [added.job.id]
+    await repository.close()
+    assert await installation.database.read(installation.upgrading.version) == "9999"
+
+
+@pytest.mark.parametrize("mark", ["9999:9998", "9999:", "", "9998:0004", "0004"])
+async def test_a_newer_schema_with_another_mark_is_refused(
+    url: str, prefix: str, schema: str | None, installation: Installation, mark: str
+) -> None:
+    await installation.up()
+    await _is_marked(installation, prefix, schema, mark)
+    repository = SqlAlchemyJobRepository(url, schema=schema, table_prefix=prefix)
+    with pytest.raises(SchemaMismatch, match="it is newer"):
+        await repository.open()
+    await repository.close()
+
+
+async def test_the_program_before_accepts_what_this_one_has_migrated(
+    url: str,
+    prefix: str,
+    schema: str | None,
+    installation: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If this revision says that it may; and what that one made, this one migrates."""
+    before = upgrading.REVISIONS[-2]
+    await installation.up()
+    with monkeypatch.context() as older:
+        older.setattr(upgrading, "REVISIONS", upgrading.REVISIONS[:-1])
+        older.setattr(upgrading, "HEAD", before)
+        repository = SqlAlchemyJobRepository(url, schema=schema, table_prefix=prefix)
+        if upgrading.COMPATIBLE_FROM in upgrading.REVISIONS:
+            await repository.open()
+        else:
+            with pytest.raises(SchemaMismatch):
+                await repository.open()
+        await repository.close()
+    await installation.down(before)
+    repository = SqlAlchemyJobRepository(url, schema=schema, table_prefix=prefix)
+    await repository.open()
+    await repository.close()
+    assert await installation.database.read(installation.upgrading.version) == upgrading.HEAD
+
+
+def test_what_is_compatible_is_a_revision_that_is_known() -> None:
+    assert upgrading.COMPATIBLE_FROM in upgrading.REVISIONS
+
+
 # ── migrating by hand ────────────────────────────────────────────────────────────────────────
 
 

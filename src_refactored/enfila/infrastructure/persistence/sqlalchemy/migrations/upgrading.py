@@ -18,6 +18,16 @@ REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 
 HEAD: Final = REVISIONS[-1]
 
+COMPATIBLE_FROM: Final = "0004"
+"""The oldest revision whose programs work on the tables of `HEAD`.
+
+A migration that only adds leaves it as it is; one that changes what older programs rely on raises
+it to its own number (docs/decisions/0031).
+"""
+
+
+_MARK: Final = "compatible_from"
+
 
 class Upgrading:
     """Compares the version of the tables with this enfila's, and runs the migrations between.
@@ -57,6 +67,8 @@ class Upgrading:
         if found == HEAD:
             return False
         if found is not None and found not in REVISIONS:
+            if self._compatible_from(connection, found) in REVISIONS:
+                return False
             raise SchemaMismatch(found, HEAD, "it is newer: update enfila in this process")
         if not self._auto_migrate:
             raise SchemaMismatch(
@@ -70,11 +82,31 @@ class Upgrading:
             return None
         return cast("str | None", connection.scalar(sa.select(self._versions.c.version_num)))
 
+    def _compatible_from(self, connection: sa.Connection, found: str) -> str | None:
+        """Since which revision programs work on the tables of a newer one; None if it is unknown.
+
+        The mark names the revision that it was made for: one that somebody else has put there is
+        not trusted.
+        """
+        columns = sa.inspect(connection).get_columns(self._versions.name, schema=self._schema)
+        if _MARK not in {column["name"] for column in columns}:
+            return None
+        mark = connection.scalar(sa.select(sa.column(_MARK)).select_from(self._versions))
+        revision, _, oldest = str(mark).partition(":")
+        return oldest if revision == found else None
+
+    def _mark(self, connection: sa.Connection) -> None:
+        """Notes which older programs may go on with the tables."""
+        versions = sa.table(self._versions.name, sa.column(_MARK), schema=self._schema)
+        mark = f"{HEAD}:{COMPATIBLE_FROM}"
+        connection.execute(sa.update(versions).values({_MARK: mark}))
+
     def upgrade(self, connection: sa.Connection) -> None:
         """Runs what is missing, in the caller's transaction: all of it or nothing."""
         self._take_lock(connection, self._schema)
         if self.version(connection) != HEAD:
             self._migrate(connection, HEAD)
+            self._mark(connection)
 
     def downgrade(self, connection: sa.Connection, revision: str) -> None:
         """Goes back to an older revision, or to `base`, which removes the tables."""
