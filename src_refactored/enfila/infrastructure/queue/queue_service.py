@@ -364,6 +364,10 @@ class QueueService(AbstractQueue[P, R]):
         self._enter()
         return await self._repository.storage.queues.until_next_due(self.name)
 
+    @property
+    def hears_others(self) -> bool:
+        return self._wake_up.hears_others
+
     def listen(self, hint: Hint) -> asyncio.Event:
         instance("hint", hint, Hint, "a Hint")
         return self._wake_up.listen(self.name, hint)

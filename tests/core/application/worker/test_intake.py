@@ -1,15 +1,21 @@
 """How many jobs a worker takes, and when it asks."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
+from enfila.core.application.in_process_wake_up import InProcessWakeUp
+from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.queue.abstract_queue import AnyQueue
 from enfila.core.application.worker.running.active_job import ActiveJob
 from enfila.core.application.worker.throughput import MOST_AHEAD, Throughput
+from enfila.core.application.worker.worker_options import WorkerOptions
+from enfila.core.application.worker.worker_service import WorkerService
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import JobOptions
+from enfila.infrastructure.queue.queue_service import QueueService
 from tests.core.application.worker.conftest import MakeWorker
 from tests.core.application.worker.recording import Recording
 from tests.core.application.worker.unreliable_repository import UnreliableRepository
@@ -170,6 +176,78 @@ async def test_an_idle_worker_asks_at_its_poll_interval_and_no_more(
     assert elapsed > 5 * 0.09 - 0.1
 
 
+class _Hearing(InProcessWakeUp):
+    """A wake-up that hears of other processes, until the test says otherwise."""
+
+    hears = True
+
+    @property
+    def hears_others(self) -> bool:
+        return self.hears
+
+
+async def _claims_in(repository: UnreliableRepository, seconds: float) -> int:
+    """How often idle workers ask in that time."""
+    before, over = len(repository.claims), asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, over.set)
+    await over.wait()
+    return len(repository.claims) - before
+
+
+async def test_an_idle_worker_that_hears_of_others_asks_more_and_more_seldom(
+    repository: UnreliableRepository,
+) -> None:
+    wake_up = _Hearing()
+    options = WorkerOptions(maintenance=None, poll_interval=0.02)
+    async with (
+        QueueService[Any, Any]("work", repository, wake_up=wake_up) as queue,
+        WorkerService[Any, Any](queue, _no_op, options),
+    ):
+        await eventually(lambda: len(repository.claims) >= 5)
+        # Five looks lie within 15 intervals; from now on there is one in 16.
+        seldom = await _claims_in(repository, 0.5)
+        wake_up.hears = False
+        wake_up.arrived("work", Hint.JOBS)
+        often = await _claims_in(repository, 0.5)
+        assert seldom < often
+        wake_up.hears = True
+        job = await queue.add("work")
+        await job.result(timeout=5)
+
+
+async def test_one_idle_worker_of_a_process_asks_for_all(
+    repository: UnreliableRepository,
+) -> None:
+    options = WorkerOptions(maintenance=None, poll_interval=0.05)
+    async with (
+        QueueService[Any, Any]("work", repository, wake_up=_Hearing()) as queue,
+        AsyncExitStack() as workers,
+    ):
+        for _ in range(20):
+            worker = WorkerService[Any, Any](queue, _no_op, options)
+            await workers.enter_async_context(worker)
+        await eventually(lambda: len(repository.claims) >= 20)
+        # Each would look for itself in 16 intervals of 0.05 s.
+        assert await _claims_in(repository, 1.6) < 20
+        jobs = await queue.add_bulk([("work",)] * 40)
+        for job in jobs:
+            await job.result(timeout=5)
+
+
+async def test_a_delayed_job_is_run_in_time_by_one_that_asks_seldom(
+    repository: UnreliableRepository,
+) -> None:
+    options = WorkerOptions(maintenance=None, poll_interval=0.01)
+    async with (
+        QueueService[Any, Any]("work", repository, wake_up=_Hearing()) as queue,
+        WorkerService[Any, Any](queue, _no_op, options),
+    ):
+        await eventually(lambda: len(repository.claims) >= 5)
+        for delay in (0.3, 0.2, 0.1):
+            job = await queue.add("work", None, JobOptions(delay=delay))
+            assert await job.result(timeout=delay + 5) is None
+
+
 async def test_a_job_that_is_due_and_cannot_be_had_does_not_make_it_spin(
     queue: AnyQueue, make_worker: MakeWorker, repository: UnreliableRepository
 ) -> None:
@@ -191,8 +269,6 @@ async def test_a_hint_wakes_an_idle_worker(queue: AnyQueue, make_worker: MakeWor
 async def test_a_job_that_was_added_without_a_hint_is_found_by_polling(
     queue: AnyQueue, make_worker: MakeWorker, repository: UnreliableRepository
 ) -> None:
-    from enfila.infrastructure.queue.queue_service import QueueService  # noqa: PLC0415
-
     elsewhere = QueueService[Any, Any]("work", repository)  # with a wake-up of its own
     async with make_worker(_no_op, poll_interval=0.05), elsewhere:
         await eventually(lambda: "until_next_due" in repository.calls)

@@ -68,6 +68,14 @@ class WakeUp(ABC):
         del queue, hint
         return None
 
+    @property
+    def hears_others(self) -> bool:
+        """Whether it hears at this moment of what other processes do.
+
+        While it does, those who poll may take more time for it. Listeners are woken when that ends.
+        """
+        return False
+
     @abstractmethod
     def listen(self, queue: str, hint: Hint) -> asyncio.Event:
         """An event that is set whenever such a hint arrives; its reader clears it."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from datetime import timedelta
 from time import monotonic
 from typing import Final
 
 from enfila.core.application.ports.wake_up import Hint
+from enfila.core.application.queue.claims.idle_looks import idle_look
 from enfila.core.application.queue.claims.job_source import AnySource
 from enfila.core.application.runtime.waiting import is_set_within
 from enfila.core.application.worker.outage import OutageWatch
@@ -27,6 +29,8 @@ _QUIET: Final = 0.01
 """Seconds without a hint before it is asked when the next delayed job is due."""
 _SHORTEST_SLEEP: Final = 0.01
 _JITTER: Final = 0.1
+_LONGEST_STRETCH: Final = 16
+"""Poll intervals between two looks of a worker that has been idle for long, and hears of others."""
 LONGEST_HOLD: Final = 1.0
 """Seconds that a job may be held without a slot, until it is given back for other workers."""
 
@@ -37,7 +41,8 @@ class Intake:
     Asked for are the free slots and as many as the worker gets through in about 100 ms, so that
     few slots too are fed by large claims and no job is kept from an idle worker. After a claim that
     brought less than was asked for, the next one waits for a hint, for the next job that is due, or
-    for the poll interval, whichever is first.
+    for the poll interval, whichever is first. While hints of other processes arrive, an idle worker
+    polls more and more seldom, and one of those in a process looks for all.
 
     Args:
         names: only jobs with these names; None for all.
@@ -73,6 +78,9 @@ class Intake:
         self._random = random
         self._throughput = Throughput()
         self._look = asyncio.Event()
+        self._shared = idle_look(queue, names)
+        self._idle_looks = 0
+        self._slept = 0.0
         self._is_drained = False
         self._is_paused = False
         self._is_stopped = False
@@ -151,13 +159,31 @@ class Intake:
         wanted = self._wanted()
         if not wanted:
             return
+        if self._was_looked_for():
+            self._is_drained = True
+            return
         self._look.clear()
         asked_at = monotonic()
         jobs = await self._queue.fetch_jobs_and_lock(
             self._worker_id, wanted, self._lock_length, names=self._names
         )
         self._is_drained = len(jobs) < wanted
+        if jobs:
+            self._shared.forget()
+            self._idle_looks = 0
+        if self._is_drained:
+            self._shared.empty_at = asked_at
         self._take(jobs, asked_at)
+
+    def _was_looked_for(self) -> bool:
+        """Whether another worker of this process has looked while this one slept undisturbed."""
+        seen = self._shared.empty_at
+        return (
+            bool(self._slept)
+            and self._queue.hears_others
+            and seen is not None
+            and monotonic() - seen < self._slept
+        )
 
     def _take(self, jobs: list[Job], asked_at: float) -> None:
         self._claimed.take(jobs, monotonic(), asked_at + self._lock_length.total_seconds())
@@ -190,24 +216,42 @@ class Intake:
         if not self._runners.busy:
             self._throughput.rest()
         # Under a light load another hint comes at once, and then the question would be for nothing.
-        if not await is_set_within(self._look, _QUIET):
+        self._slept = 0.0
+        is_told = await is_set_within(self._look, _QUIET)
+        if not is_told:
             seconds = await self._until_next_look()
             if self._claimed.ready:
                 seconds = min(seconds, max(self._until_overdue(), 0))
-            _ = await is_set_within(self._look, seconds)
+            is_told = await is_set_within(self._look, seconds)
+            self._slept = 0.0 if is_told else seconds
+        if is_told:
+            self._shared.forget()
+            self._idle_looks = 0
+        else:
+            self._idle_looks += 1
         self._is_drained = False
 
     async def _until_next_look(self) -> float:
         poll = self._poll * (1 - _JITTER + 2 * _JITTER * self._random())
+        if self._queue.hears_others:
+            poll *= min(2**self._idle_looks, _LONGEST_STRETCH)
+        due = await self._next_due()
+        if due is None:
+            return poll
+        return min(poll, self._until_due(due.total_seconds()))
+
+    async def _next_due(self) -> timedelta | None:
+        if self._queue.hears_others and self._shared.knows_due:
+            return self._shared.until_due
         due = await self._outages.keep_trying(
             _ASKING,
             self._queue.until_next_due,
             is_over=lambda: self._is_stopped,
             errors=Exception,
         )
-        if due is None:
-            return poll
-        return min(poll, self._until_due(due.total_seconds()))
+        if due is None or due.total_seconds() > 0:
+            self._shared.note_due(due)
+        return due
 
     def _until_due(self, seconds: float) -> float:
         if seconds > 0:

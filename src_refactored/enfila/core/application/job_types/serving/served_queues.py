@@ -152,6 +152,10 @@ class ServedQueues(JobSource[Any, Any]):
 
     # ── hints and listeners ──────────────────────────────────────────────────────────────────
 
+    @property
+    def hears_others(self) -> bool:
+        return all(queue.hears_others for queue in self._queues.values())
+
     def listen(self, hint: Hint) -> asyncio.Event:
         return self._hints.listen(hint)
 

@@ -85,6 +85,11 @@ class JobSource(ABC, Generic[P, R]):
     def ignore(self, hint: Hint, event: asyncio.Event) -> None:
         """Ends what `listen` began."""
 
+    @property
+    def hears_others(self) -> bool:
+        """Whether hints of other processes arrive at this moment; see `WakeUp`."""
+        return False
+
     @abstractmethod
     def start_maintenance(self, options: MaintenanceOptions | None = None) -> None:
         """Begins to recover stalled jobs, expire late ones, mature due ones and remove old ones.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import cast
+from typing import Final, cast
 
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.worker_repository import IWorkerRepository
 from enfila.core.application.queue.maintenance.duty import Duty
 from enfila.core.domain.job.policies.retention import RetentionPolicy
+
+_COMPACTIONS_APART: Final = 3
+"""Looks for stalled jobs between two compactions, which are for the sake of speed alone."""
 
 
 class RetentionOfJobs(Duty):
@@ -67,7 +70,7 @@ class CompactingOfTables(Duty):
 
     @property
     def interval(self) -> timedelta:
-        return cast("timedelta", self.options.stalled_interval)
+        return _COMPACTIONS_APART * cast("timedelta", self.options.stalled_interval)
 
     async def do_batch(self) -> bool:
         await self._storage.compact()

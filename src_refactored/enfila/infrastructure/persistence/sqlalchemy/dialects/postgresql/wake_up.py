@@ -99,6 +99,11 @@ class PostgresWakeUp(CrossProcessWakeUp):
             _ = await is_set_within(self._all_sent, _SECONDS_FOR_THE_LAST)
         await super().close()
 
+    @property
+    def hears_others(self) -> bool:
+        """See `WakeUp.hears_others`."""
+        return self._connected.is_set()
+
     def notice(self, queue: str, hint: Hint) -> Notice | None:
         """See `WakeUp.notice`."""
         if self._until_next() > 0 or not self._connected.is_set():
@@ -195,7 +200,9 @@ class PostgresWakeUp(CrossProcessWakeUp):
             await line.wait_until_lost()
         finally:
             self._line = None
-            self._connected.clear()
+            if self._connected.is_set():
+                self._connected.clear()
+                self._wake_everybody()  # they poll as often as they would without
             await line.close()
 
     def _received(self, payload: str) -> None:

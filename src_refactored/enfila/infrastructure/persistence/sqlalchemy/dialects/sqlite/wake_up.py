@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Final
 
 from enfila.core.application.ports.wake_up import Hint
 from enfila.core.application.runtime.forks import leave_to_parent
+from enfila.core.application.runtime.waiting import is_set_within
 from enfila.infrastructure.persistence.sqlalchemy.dialects.cross_process_wake_up import (
     CrossProcessWakeUp,
 )
+from enfila.infrastructure.persistence.sqlalchemy.dialects.sqlite.file_events import FileEvents
 
 _SECONDS_BETWEEN_LOOKS: Final = 0.005
 _SECONDS_BETWEEN_RATIONED: Final = 1.0
@@ -23,7 +26,8 @@ class SqliteWakeUp(CrossProcessWakeUp):
 
     The pragma reads a counter in shared memory: no lock, no disk. It tells that something was
     written and not what, so everybody who listens is woken. Nothing is sent: the commit itself is
-    the message.
+    the message. On Linux the system tells when the file or its log is written; elsewhere the
+    counter is looked at every 5 ms.
 
     `Hint.CONTROL` and `Hint.SCHEDULES` are passed on once a second at most: a worker renews all
     its locks, a scheduler looks for due schedules when they come, and on a busy file, where their
@@ -56,10 +60,39 @@ class SqliteWakeUp(CrossProcessWakeUp):
             self._connection.close()
             self._connection = None
 
+    @property
+    def hears_others(self) -> bool:
+        """See `WakeUp.hears_others`."""
+        home = self._home
+        return self._path is not None and self._is_open and home is not None and home.is_running()
+
     async def _watch(self) -> None:
+        events = FileEvents.of(str(self._path), "-wal", "-journal")
+        if events is None:
+            await self._look_again_and_again(_no_events)
+            return
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+        def read() -> None:
+            if events.read():
+                changed.set()
+
+        async def until_changed() -> None:
+            _ = await is_set_within(changed, _SECONDS_BETWEEN_RATIONED)
+            changed.clear()
+
+        loop.add_reader(events.descriptor, read)
+        try:
+            await self._look_again_and_again(until_changed)
+        finally:
+            loop.remove_reader(events.descriptor)
+            events.close()
+
+    async def _look_again_and_again(self, until_changed: Callable[[], Awaitable[None]]) -> None:
         seen = self._version()
         untold: set[Hint] = set()
         while True:
+            await until_changed()
             await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
             listened_to = self.listened_to
             if not listened_to:
@@ -95,3 +128,7 @@ class SqliteWakeUp(CrossProcessWakeUp):
         except sqlite3.Error:
             return None
         return version
+
+
+async def _no_events() -> None:
+    """Nobody tells: the next look comes after the shortest wait."""
