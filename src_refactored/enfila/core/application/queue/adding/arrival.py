@@ -37,6 +37,8 @@ def difference(before: object, after: object, *, showing: bool = True) -> str | 
         after: what comes back.
         showing: whether values may be quoted; else only their types are.
     """
+    if _is_plainly_same(before, after):
+        return None
     # A stack and no recursion: the caller may have used most of the interpreter's.
     waiting: list[_Pair] = [(before, after, None)]
     while waiting:
@@ -137,7 +139,9 @@ def _are_equal(one: Any, other: Any) -> bool:  # noqa: ANN401
         case Decimal():
             return bool(other.is_nan()) if one.is_nan() else bool(one == other)
         case datetime():
-            # Python takes an hour that the clock shows twice for unequal in another time zone.
+            # An hour that the clock shows twice is, to Python, equal to none in another zone.
+            if one == other:
+                return True
             is_same_time = one.replace(tzinfo=None) == other.replace(tzinfo=None)
             return bool(is_same_time and one.utcoffset() == other.utcoffset())
         case _:
@@ -249,3 +253,51 @@ def _place(path: _Path) -> str:
         path, step = path
         steps.append(f"[{step}]" if isinstance(step, int) else f".{clipped(str(step), 40)}")
     return clipped("$" + "".join(reversed(steps)), _LONGEST_PATH)
+
+
+# ── at a glance ──────────────────────────────────────────────────────────────────────────────
+
+_LEAVES: Final = _AS_THEY_ARE | {datetime, Decimal}
+_ONLY_TEXTS: Final = frozenset({str})
+_MODEL: Final = type(BaseModel)
+"""The class of most classes of models; to ask it is faster than `isinstance`."""
+
+
+def _is_plainly_same(one: object, other: object) -> bool:
+    """Fast path: whether values of usual types are the same; False also if it cannot tell."""
+    try:
+        return _are_all_same(((one, other),))
+    # Values may be of a class of the user's own, and raise anything; so may deep nesting.
+    except Exception:  # noqa: BLE001
+        return False
+
+
+def _are_all_same(pairs: Iterable[tuple[Any, Any]]) -> bool:
+    for one, other in pairs:
+        kind = type(one)
+        if kind is not type(other):
+            return False
+        if kind in _LEAVES:
+            if one != other:
+                return False
+            continue
+        if kind is float:
+            if one != other or (not one and math.copysign(1, one) != math.copysign(1, other)):
+                return False
+            continue
+        if kind is list or kind is tuple:
+            inner: Iterable[tuple[Any, Any]] = zip(one, other, strict=False)
+        elif kind is dict:
+            if not _ONLY_TEXTS.issuperset(map(type, one)):
+                return False
+            inner = zip(one.values(), map(other.__getitem__, one), strict=False)
+        elif isinstance(one, BaseModel) and not (
+            one.__pydantic_extra__ or one.__pydantic_private__
+        ):
+            one, other = one.__dict__, other.__dict__  # noqa: PLW2901 - the pair is what it holds
+            inner = zip(one.values(), map(other.__getitem__, one), strict=False)
+        else:
+            return False
+        if len(one) != len(other) or not _are_all_same(inner):
+            return False
+    return True

@@ -21,7 +21,6 @@ _MOST_STEPS: Final = 20
 _LONGEST: Final = 200
 """Characters of a place, and of what is wrong there."""
 
-_NOT_JSON: Final = re.compile(rb"NaN|Infinity")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HOLDERS: Final = (BaseModel, Enum, dict, list, tuple, set, frozenset)
 _WELL_KNOWN: Final = frozenset({
@@ -129,10 +128,9 @@ def places(refusal: ValidationError) -> str:
 
 
 def _document(text: bytes, limit: int) -> JsonDocument:
-    if text.isascii() and len(text) <= limit and _NOT_JSON.search(text) is None:
-        document = JsonDocument(text.decode("ascii"))
-        if len(text) < MOST_LEVELS or text.count(b"[") + text.count(b"{") <= MOST_LEVELS:
-            return document
+    is_usual = text.isascii() and b"NaN" not in text and b"Infinity" not in text
+    if is_usual and len(text) <= limit and text.count(b"[") + text.count(b"{") <= MOST_LEVELS:
+        return JsonDocument(text.decode("ascii"))
     try:
         # This parser refuses what is nested deeper than `MOST_LEVELS`.
         plain = from_json(text, allow_inf_nan=False)
