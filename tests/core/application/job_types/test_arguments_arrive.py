@@ -35,7 +35,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from enfila import InvalidRequest, JobTypeRegistry, ResultRefused
+from enfila import Enfila, InvalidRequest, JobTypeRegistry, ResultRefused
 from enfila.core.application.job_types.signature import Signature
 from enfila.core.application.queue.adding.arrival import difference
 from enfila.core.application.queue.adding.payload_codec import PayloadCodec
@@ -452,3 +452,28 @@ def test_any_value_arrives_or_is_refused(case: tuple[Any, Any]) -> None:
 @pytest.fixture
 def types() -> JobTypeRegistry:
     return JobTypeRegistry()
+
+
+async def test_no_repr_of_a_job_or_a_schedule_shows_its_arguments() -> None:
+    types = JobTypeRegistry()
+
+    @types.job("log in")
+    async def log_in(password: SecretStr, raw: bytes) -> None: ...
+
+    async with Enfila("memory://", job_types=types) as app:
+        job = await log_in.enqueue(SecretStr("hunter2"), b"\xff")
+        storage: Any = app.storage
+        stored = await storage.jobs.get(job.id)
+        schedule = log_in.schedule("daily", "0 7 * * *")(SecretStr("hunter2"), b"\xff")
+        created = await app.schedules.create(schedule)
+        for shown in (job, stored, schedule, created):
+            assert "hunter2" not in repr(shown)
+        # Created from JSON: base64 is not written twice.
+        assert (
+            job.payload
+            == schedule.target.document.value
+            == {
+                "password": "hunter2",
+                "raw": "_w==",
+            }
+        )
