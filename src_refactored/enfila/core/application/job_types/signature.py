@@ -67,12 +67,20 @@ class Signature:
         try:
             return self._parameters.bind(*given, **named).arguments
         except TypeError as refusal:
-            call = ", ".join(
-                [*map(shown, given), *(f"{name}={shown(named[name])}" for name in named)]
-            )
+            call = self._quoted(given, named)
             raise InvalidRequest(
                 "arguments", f"({call})", f"give {shown(self._name)} {self}: {message_of(refusal)}"
             ) from None
+
+    def _quoted(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> str:
+        """A call as an error quotes it: without what may be meant for a secret."""
+        places = [*self._parameters.parameters, *(f"[{n}]" for n in range(len(given)))]
+        by_place = self.codec.redacted(dict(zip(places, given, strict=False)))
+        by_name = self.codec.redacted(dict(named))
+        return ", ".join([
+            *map(shown, by_place.values()),
+            *(f"{name}={shown(each)}" for name, each in by_name.items()),
+        ])  # fmt: skip
 
     def _codec(self) -> PayloadCodec:
         fields = {}

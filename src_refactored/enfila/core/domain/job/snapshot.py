@@ -33,7 +33,7 @@ class JobSnapshot:
     id: JobId
     queue: str
     name: str
-    document: JsonDocument
+    document: JsonDocument = field(repr=False)  # it may hold secrets
     options: JobOptions
     state: JobState
     priority: int
@@ -49,7 +49,7 @@ class JobSnapshot:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     expires_at: datetime | None = None
-    result_document: JsonDocument | None = None
+    result_document: JsonDocument | None = field(default=None, repr=False)
     error: JobError | None = None
     progress_document: JsonDocument = field(default=NULL)
     cancel_requested: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from enfila.core.domain.checking import instance
@@ -27,7 +27,7 @@ class Target:
     """
 
     job_type: str
-    document: JsonDocument = NULL
+    document: JsonDocument = field(default=NULL, repr=False)  # it may hold secrets
     options: JobOptions = DEFAULT_OPTIONS
     queue: str | None = None
 

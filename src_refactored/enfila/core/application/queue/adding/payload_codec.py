@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
@@ -14,14 +13,13 @@ from pydantic import (
     ValidationError,
 )
 
+from enfila.core.application.queue.adding.typed_form import ArrivalRefused, TypedForm, places
 from enfila.core.domain.errors import InvalidRequest, ResultRefused
 from enfila.core.domain.json_document import LARGEST_DOCUMENT, NULL, JsonDocument, JsonRefused
-from enfila.core.domain.showing import class_name, clipped, described, message_of, shown
+from enfila.core.domain.showing import class_name, message_of, shown
 
-_MOST_SHOWN: Final = 3
-_MOST_STEPS: Final = 20
-_LONGEST: Final = 200
-"""Characters of a place, and of what is wrong there."""
+STARS: Final = "**********"
+"""Stands for what is not to be read in an error."""
 
 Annotation = Any
 """What pydantic's `TypeAdapter` takes: a model, a dataclass, an annotation; None for none."""
@@ -32,8 +30,9 @@ Value = Any
 class PayloadCodec:
     """Turns payloads and results into JSON documents and back.
 
-    With a type, a value is validated on the way in and rebuilt on the way out. Without one it is
-    plain JSON; an instance of a pydantic model or a dataclass is taken as the JSON it dumps to.
+    With a type, a value is validated on the way in and rebuilt on the way out; what would come back
+    as something else is refused. Without one it is plain JSON; an instance of a pydantic model or a
+    dataclass is taken as the JSON it dumps to.
 
     Args:
         payload_type: the type of payloads; None for plain JSON.
@@ -58,21 +57,47 @@ class PayloadCodec:
         Raises:
             InvalidRequest: a type that pydantic does not know.
         """
-        _ = self._payload_adapter, self._result_adapter
+        _ = self._payload_form, self._result_form
 
     def write_payload(self, payload: object) -> JsonDocument:
         """The document of a payload.
 
         Raises:
-            InvalidRequest: it is not what the queue's type asks for, not JSON, or too large.
+            InvalidRequest: it is not what the queue's type asks for, would not come back as it is,
+                is not JSON, or too large.
         """
         try:
-            return self._write(payload, self._payload_adapter)
+            return self._write(payload, self._payload_form)
         except ValidationError as refusal:
-            allowed = f"give a {_name(self._payload_type)}: {_places(refusal)}"
+            allowed = f"give a {_name(self._payload_type)}: {places(refusal)}"
         except JsonRefused as refusal:
             allowed = f"give JSON: {message_of(refusal)}"
-        raise InvalidRequest("payload", payload, allowed)
+        except ArrivalRefused as refusal:
+            allowed = f"give what comes back as it is: {message_of(refusal)}"
+        raise InvalidRequest("payload", self.redacted(payload), allowed)
+
+    def rewritten(self, document: JsonDocument) -> JsonDocument:
+        """The document of a payload that was given as JSON.
+
+        Raises:
+            InvalidRequest: as `write_payload`.
+        """
+        form = self._payload_form
+        if form is None or document == NULL:
+            return self.write_payload(document.value)
+        return self.write_payload(self.read_payload(document))
+
+    def redacted(self, payload: Value) -> Value:
+        """The payload as errors may quote it: stars for what holds a secret."""
+        form = self._payload_form
+        if form is None or form.secrets == frozenset():
+            return payload
+        if form.secrets is None or not isinstance(payload, dict):
+            return STARS
+        return {
+            name: each if name in form.known and name not in form.secrets else STARS
+            for name, each in dict.items(payload)
+        }
 
     def read_payload(self, document: JsonDocument) -> Value:
         """The payload of a document in the queue's type.
@@ -80,21 +105,29 @@ class PayloadCodec:
         Raises:
             InvalidRequest: it does not fit the type, which must have changed since.
         """
-        return _read(document, self._payload_adapter, "payload", self._payload_type)
+        form = self._payload_form
+        if form is None:
+            return document.value
+        try:
+            return form.read(document)
+        except ValidationError as refusal:
+            reason = f"what was stored is not a {_name(self._payload_type)}: {places(refusal)}"
+        raise InvalidRequest("payload", self.redacted(document.value), reason)
 
     def write_result(self, result: object) -> JsonDocument:
         """The document of a result.
 
         Raises:
-            ResultRefused: it is not what the queue's type asks for, not JSON, or too large.
+            ResultRefused: it is not what the queue's type asks for, would not come back as it is,
+                is not JSON, or too large.
         """
-        if result is None and self._result_adapter is None:
+        if result is None and self._result_form is None:
             return NULL
         try:
-            return self._write(result, self._result_adapter)
+            return self._write(result, self._result_form)
         except ValidationError as refusal:
-            reason = f"it is not a {_name(self._result_type)}: {_places(refusal)}"
-        except JsonRefused as refusal:
+            reason = f"it is not a {_name(self._result_type)}: {places(refusal)}"
+        except (JsonRefused, ArrivalRefused) as refusal:
             reason = message_of(refusal)
         raise ResultRefused(reason)
 
@@ -104,102 +137,54 @@ class PayloadCodec:
         Raises:
             InvalidRequest: it does not fit the type, which must have changed since.
         """
-        return _read(document or NULL, self._result_adapter, "result", self._result_type)
-
-    @cached_property
-    def _payload_adapter(self) -> TypeAdapter[Any] | None:
-        return _adapter("payload_type", self._payload_type)
-
-    @cached_property
-    def _result_adapter(self) -> TypeAdapter[Any] | None:
-        return _adapter("result_type", self._result_type)
-
-    def _write(self, value: object, adapter: TypeAdapter[Any] | None) -> JsonDocument:
-        if adapter is not None:
-            value = adapter.validate_python(value, by_alias=True, by_name=True)
-        elif isinstance(value, BaseModel) or _is_dataclass(value):
-            kind: Annotation = type(value)
-            adapter = _adapter_of_class(kind)
-        if adapter is None:
-            return JsonDocument.of(value, limit=self._limit)
+        form, document = self._result_form, document or NULL
+        if form is None:
+            return document.value
         try:
-            dumped = _dumped(adapter, value)
-        except JsonRefused:
-            raise
-        # A value that JSON has no form for, that is nested too deeply, or that holds itself.
-        except (ValueError, RecursionError) as refusal:
-            raise JsonRefused(described(refusal)) from None
-        return JsonDocument.of(dumped, limit=self._limit)
+            return form.read(document)
+        except ValidationError as refusal:
+            reason = f"what was stored is not a {_name(self._result_type)}: {places(refusal)}"
+        quoted = document.value if form.secrets == frozenset() else STARS
+        raise InvalidRequest("result", quoted, reason)
 
+    @cached_property
+    def _payload_form(self) -> TypedForm | None:
+        return _form("payload_type", self._payload_type)
 
-def _read(
-    document: JsonDocument, adapter: TypeAdapter[Any] | None, field: str, kind: Annotation
-) -> Value:
-    if adapter is None:
-        return document.value
-    try:
-        return adapter.validate_json(document.text, by_alias=True, by_name=True)
-    except ValidationError as refusal:
-        allowed = f"what was stored is not a {_name(kind)}: {_places(refusal)}"
-    raise InvalidRequest(field, document.value, allowed)
+    @cached_property
+    def _result_form(self) -> TypedForm | None:
+        return _form("result_type", self._result_type)
 
-
-def _dumped(adapter: TypeAdapter[Any], value: object) -> object:
-    # Field names and not aliases: they are what is accepted on the way out under any settings of
-    # aliases. `round_trip` leaves out what is computed.
-    dumped = adapter.dump_python(value, mode="json", by_alias=False, round_trip=True)
-    # pydantic turns NaN and infinities into null, which would be a silent change.
-    if _has_none(dumped) and (number := _not_finite(adapter.dump_python(value))) is not None:
-        raise JsonRefused(f"it holds {number}, which JSON has no number for")
-    return dumped
-
-
-def _has_none(value: object) -> bool:
-    match value:
-        case None:
-            return True
-        case dict():
-            return any(map(_has_none, value.values()))
-        case list():
-            return any(map(_has_none, value))
-        case _:
-            return False
-
-
-def _not_finite(value: object) -> float | None:
-    match value:
-        case float():
-            return None if math.isfinite(value) else value
-        case dict():
-            inner = list(value.values())
-        case list() | tuple() | set() | frozenset():
-            inner = list(value)
-        case _:
-            return None
-    return next((found for each in inner if (found := _not_finite(each)) is not None), None)
+    def _write(self, value: object, form: TypedForm | None) -> JsonDocument:
+        if form is not None:
+            return form.write(value, limit=self._limit)
+        if isinstance(value, BaseModel) or _is_dataclass(value):
+            kind: Annotation = type(value)
+            return _form_of_class(kind).dumped(value, limit=self._limit)
+        return JsonDocument.of(value, limit=self._limit)
 
 
 def _is_dataclass(value: object) -> bool:
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 
-def _adapter(field: str, kind: Annotation) -> TypeAdapter[Any] | None:
+def _form(field: str, kind: Annotation) -> TypedForm | None:
     if kind is None:
         return None
     try:
         adapter = TypeAdapter(kind)
         _ = adapter.rebuild(raise_errors=True)
+        return TypedForm(adapter)
     # An annotation may fail in any way, and a text as one is evaluated.
     except (Exception, SystemExit, GeneratorExit) as refusal:  # noqa: BLE001
         reason = message_of(refusal).partition("\n")[0]
         raise InvalidRequest(field, kind, f"give a type that pydantic knows: {reason}") from None
-    return adapter
 
 
 @lru_cache(maxsize=1024)
-def _adapter_of_class(kind: Annotation) -> TypeAdapter[Any]:
+def _form_of_class(kind: Annotation) -> TypedForm:
     try:
-        return TypeAdapter(kind)
+        return TypedForm(TypeAdapter(kind))
     except PydanticUserError as refusal:
         reason = message_of(refusal).splitlines()[0]
         raise JsonRefused(f"its class is not one that pydantic knows: {reason}") from None
@@ -207,15 +192,3 @@ def _adapter_of_class(kind: Annotation) -> TypeAdapter[Any]:
 
 def _name(kind: Annotation) -> str:
     return class_name(kind) if isinstance(kind, type) else shown(kind)
-
-
-def _places(refusal: ValidationError) -> str:
-    """Where and why a value was refused, the first few."""
-    errors = refusal.errors(include_url=False, include_context=False, include_input=False)
-    shown = [
-        clipped(".".join(["$", *(str(step) for step in error["loc"][:_MOST_STEPS])]), _LONGEST)
-        + f" {clipped(error['msg'], _LONGEST)}"
-        for error in errors[:_MOST_SHOWN]
-    ]
-    more = len(errors) - len(shown)
-    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")

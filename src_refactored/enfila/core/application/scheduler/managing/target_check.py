@@ -61,7 +61,7 @@ class TargetCheck:
             terms = self._types.terms(self._types[target.job_type].queue, target.job_type)
         if terms is None:
             return target
-        return replace(target, document=terms.codec.write_payload(target.document.value))
+        return replace(target, document=terms.codec.rewritten(target.document))
 
     async def _allowed(self, name: str) -> str:
         known = {each.name for each in await self._repository.all()}
