@@ -223,12 +223,12 @@ async def test_one_idle_worker_of_a_process_asks_for_all(
         QueueService[Any, Any]("work", repository, wake_up=_Hearing()) as queue,
         AsyncExitStack() as workers,
     ):
-        for _ in range(20):
+        for _ in range(50):
             worker = WorkerService[Any, Any](queue, _no_op, options)
             await workers.enter_async_context(worker)
-        await eventually(lambda: len(repository.claims) >= 20)
-        # Each would look for itself in 16 intervals of 0.05 s.
-        assert await _claims_in(repository, 1.6) < 20
+        await eventually(lambda: len(repository.claims) >= 50)
+        # Each for itself they would ask a hundred times: in 16 intervals of 0.05 s, twice.
+        assert await _claims_in(repository, 1.6) < 50
         jobs = await queue.add_bulk([("work",)] * 40)
         for job in jobs:
             await job.result(timeout=5)

@@ -133,10 +133,11 @@ async def end_all_here() -> None:
     """
     me = asyncio.current_task()
     while left := asyncio.all_tasks() - {me}:
-        if not left - _in_background:
+        waited_for = [task for task in left if task not in _in_background]
+        if not waited_for:
             for task in left:
                 _ = task.cancel()
-        await asyncio.wait(left - _in_background or left)
+        await asyncio.wait(waited_for or left)
 
 
 async def run_on(
