@@ -53,6 +53,6 @@ class InMemoryStorage(Storage):
     async def compact(self) -> None:
         self.store.keys.forget_removed(self.store.jobs, self.store.clock.now())
 
-    def make_wake_up(self, *, notify: bool) -> WakeUp:
-        del notify  # no other process sees what is here
+    def make_wake_up(self, *, notify: bool, listen_url: str | None = None) -> WakeUp:
+        del notify, listen_url  # no other process sees what is here
         return InProcessWakeUp()
