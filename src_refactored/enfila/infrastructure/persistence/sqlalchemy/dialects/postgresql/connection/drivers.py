@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from abc import abstractmethod
@@ -44,6 +45,8 @@ from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection
     as_options,
     session_settings,
 )
+
+logger = logging.getLogger("enfila")
 
 
 class _Keepalive(NamedTuple):
@@ -97,6 +100,8 @@ class PostgresDriver(ServerDriver):
         """See `ServerDriver.notices_pooler`."""
         if self._pooler is False or not is_sign_of_pooler(error):
             return False
+        if not self.is_pooled:
+            logger.info("a connection pooler was noticed: %s", error)
         self.is_pooled = True
         return True
 
