@@ -37,6 +37,7 @@ def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
         "POOL_SIZE": "7",
         "SYNCHRONOUS": "NORMAL",
         "NOTIFY": "0",
+        "LISTEN_URL": "postgresql://me@direct/db",
         "TIME_ZONE": "Europe/Berlin",
     }.items():
         monkeypatch.setenv(f"ENFILA_{name}", value)
@@ -49,6 +50,7 @@ def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
         "pool_size": 7,
         "synchronous": "NORMAL",
         "notify": False,
+        "listen_url": "postgresql://me@direct/db",
         "time_zone": "Europe/Berlin",
     }
 

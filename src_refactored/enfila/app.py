@@ -54,6 +54,8 @@ class Enfila(ForkAware):
         pool_size: connections kept to a server.
         synchronous: SQLite: FULL survives a power cut, NORMAL is faster.
         notify: whether PostgreSQL's NOTIFY wakes the workers of other processes.
+        listen_url: the address of PostgreSQL itself, where its NOTIFY is listened for if `url`
+            leads to a connection pooler.
         time_zone: for schedules that name none, such as `America/Sao_Paulo`; UTC when None.
         job_types: the job types of this program; None for a registry of its own.
         interceptors: go around every add and run, the first one outermost; see `intercept`.
@@ -82,6 +84,7 @@ class Enfila(ForkAware):
         pool_size: int | None = None,
         synchronous: str | None = None,
         notify: bool | None = None,
+        listen_url: str | None = None,
         time_zone: str | None = None,
         job_types: JobTypeRegistry | None = None,
         interceptors: Iterable[Interceptor] = (),
@@ -95,6 +98,7 @@ class Enfila(ForkAware):
             "pool_size": pool_size,
             "synchronous": synchronous,
             "notify": notify,
+            "listen_url": listen_url,
             "time_zone": time_zone,
         }
         if clock is not None:

@@ -22,6 +22,8 @@ class Settings(BaseSettings):
         pool_size: `ENFILA_POOL_SIZE`: connections kept to a server.
         synchronous: `ENFILA_SYNCHRONOUS`: SQLite: FULL survives a power cut, NORMAL is faster.
         notify: `ENFILA_NOTIFY`: whether PostgreSQL's NOTIFY wakes the workers of other processes.
+        listen_url: `ENFILA_LISTEN_URL`: PostgreSQL itself, if `database_url` leads to a connection
+            pooler.
         time_zone: `ENFILA_TIME_ZONE`: for schedules that name none, such as `America/Sao_Paulo`.
     """
 
@@ -36,6 +38,7 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=5, ge=1, le=1000)
     synchronous: Literal["FULL", "NORMAL", "EXTRA", "OFF"] = "FULL"
     notify: bool = True
+    listen_url: str | None = Field(default=None, min_length=1)
     time_zone: str = "UTC"
 
 

@@ -54,6 +54,6 @@ def hinter_of_jobs(wake_up: WakeUp) -> Callable[[str], None]:
     return partial(wake_up.hint, hint=Hint.JOBS)
 
 
-def make_wake_up(repository: IJobRepository, *, notify: bool) -> WakeUp:
+def make_wake_up(repository: IJobRepository, *, notify: bool, listen_url: str | None) -> WakeUp:
     """The wake-up that reaches the other processes of this repository, if there can be any."""
-    return repository.storage.make_wake_up(notify=notify)
+    return repository.storage.make_wake_up(notify=notify, listen_url=listen_url)

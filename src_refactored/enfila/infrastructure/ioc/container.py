@@ -65,6 +65,7 @@ class Container(containers.DeclarativeContainer):
             "pool_size": 5,
             "synchronous": "FULL",
             "notify": True,
+            "listen_url": None,
             "time_zone": "UTC",
         }
     )
@@ -89,7 +90,7 @@ class Container(containers.DeclarativeContainer):
         storage.provided.schedule_runs
     )
     wake_up: providers.Provider[WakeUp] = providers.Singleton(
-        make_wake_up, job_repository, notify=config.notify
+        make_wake_up, job_repository, notify=config.notify, listen_url=config.listen_url
     )
     interceptors = providers.Singleton(Interceptors)
     job_type_registry = providers.Singleton(JobTypeRegistry)

@@ -62,9 +62,13 @@ class Storage(ABC):
         return when_moved(None, callback)
 
     @abstractmethod
-    def make_wake_up(self, *, notify: bool) -> WakeUp:
+    def make_wake_up(self, *, notify: bool, listen_url: str | None = None) -> WakeUp:
         """The wake-up that reaches the other processes on this database, if there can be any.
 
         Args:
             notify: whether the database may be asked to carry hints; otherwise others poll.
+            listen_url: where hints are listened for, if that is another address.
+
+        Raises:
+            InvalidRequest: a wrong `listen_url`.
         """

@@ -60,6 +60,6 @@ class InMemoryStorage(Storage):
     def when_moved(self, callback: Callable[[], None]) -> Callable[[], None]:
         return when_moved(self.store.clock, callback)
 
-    def make_wake_up(self, *, notify: bool) -> WakeUp:
-        del notify  # no other process sees what is here
+    def make_wake_up(self, *, notify: bool, listen_url: str | None = None) -> WakeUp:
+        del notify, listen_url  # no other process sees what is here
         return InProcessWakeUp()

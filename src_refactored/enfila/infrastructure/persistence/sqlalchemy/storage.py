@@ -13,6 +13,7 @@ from enfila.core.application.ports.storage import Storage
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.application.system_clock import clock_or_system
 from enfila.core.domain.checking import flag, whole
+from enfila.core.domain.errors import InvalidRequest
 from enfila.infrastructure.persistence.sqlalchemy.database.access import Access
 from enfila.infrastructure.persistence.sqlalchemy.database.database_clock import DatabaseClock
 from enfila.infrastructure.persistence.sqlalchemy.database.urls import shown
@@ -151,6 +152,11 @@ class SqlAlchemyStorage(Storage):
     def when_moved(self, callback: Callable[[], None]) -> Callable[[], None]:
         return when_moved(self._clock, callback)
 
-    def make_wake_up(self, *, notify: bool) -> WakeUp:
+    def make_wake_up(self, *, notify: bool, listen_url: str | None = None) -> WakeUp:
         """See `Storage.make_wake_up`."""
-        return self._dialect.make_wake_up(self._url, self._installation, notify=notify)
+        listens_at = None if listen_url is None else engine_url(listen_url, "listen_url")
+        if listens_at and listens_at.get_backend_name() != self._url.get_backend_name():
+            raise InvalidRequest("listen_url", shown(listens_at), f"give one of {shown(self._url)}")
+        return self._dialect.make_wake_up(
+            self._url, self._installation, notify=notify, listen_url=listens_at
+        )

@@ -25,7 +25,7 @@ _SCHEMES: Final[Schemes] = {**sqlite.SCHEMES, **postgresql.SCHEMES}
 _ALLOWED: Final = f"give {sqlite.EXAMPLES}, {postgresql.EXAMPLES} or memory://"
 
 
-def engine_url(text: str) -> URL:
+def engine_url(text: str, field: str = "url") -> URL:
     """Turns the URL that a user gave into SQLAlchemy's, with the driver that is to be used.
 
     Raises:
@@ -39,10 +39,10 @@ def engine_url(text: str) -> URL:
     try:
         url = sa.make_url(postgresql.with_hosts_as_options(text))
     except (ArgumentError, TypeError, ValueError):
-        raise InvalidRequest("url", without_password(text), _ALLOWED) from None
+        raise InvalidRequest(field, without_password(text), _ALLOWED) from None
     candidates = _SCHEMES.get(url.drivername)
     if candidates is None:
-        raise InvalidRequest("url", shown(url), _ALLOWED)
+        raise InvalidRequest(field, shown(url), _ALLOWED)
     for driver in candidates:
         if all(find_spec(module) for module in driver.modules):
             return driver.adapted(url.set(drivername=driver.drivername))

@@ -47,13 +47,17 @@ class Dialect(ABC):
         """The hot statements about jobs."""
 
     @abstractmethod
-    def make_wake_up(self, url: URL, installation: str, *, notify: bool) -> WakeUp:
+    def make_wake_up(
+        self, url: URL, installation: str, *, notify: bool, listen_url: URL | None
+    ) -> WakeUp:
         """What carries hints between the processes on this database.
 
         Args:
             url: the database.
             installation: what tells this installation's tables from others in the same database.
             notify: whether the database may be asked to carry them.
+            listen_url: the same database at the address where they are listened for; None for
+                `url`.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
-from sqlalchemy.util.concurrency import greenlet_spawn
+from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.infrastructure.persistence.sqlalchemy.database.database import Work
@@ -53,6 +53,7 @@ class LoopPool:
         _ping_after_idling(engine, driver, self._idle)
         # The first to hear of one, before SQLAlchemy sets it up, which takes statements.
         event.listen(engine, "connect", self._note_opened, insert=True)
+        event.listen(engine, "connect", self._note_set_up)
         self.silence = SilenceWatch(driver.is_answered, self._break_all)
         self._kept: list[tuple[sa.Connection, float]] = []
         self._discarded: list[sa.Connection] = []
@@ -61,6 +62,8 @@ class LoopPool:
         self._most_kept = min(pool_size - 1, _MOST_KEPT)
         self._transactional = engine.execution_options(isolation_level="READ COMMITTED")
         event.listen(self._transactional, "after_cursor_execute", _note_answer)
+        self._pooled = engine.execution_options()
+        event.listen(self._pooled, "after_cursor_execute", _note_answer)
         self._life = self._until_the_loop_ends()
         self.tasks = OwnedTasks()
 
@@ -76,7 +79,7 @@ class LoopPool:
         except asyncio.CancelledError:
             # Perhaps its caller has lost patience; whoever comes next gets a new connection.
             if time.monotonic() - began > _SUSPICIOUS_SECONDS:
-                self._distrust_all()
+                self.distrust_all()
             raise
 
     async def close(self) -> None:
@@ -85,7 +88,21 @@ class LoopPool:
         await self._dispose()
         await self._life.aclose()
 
+    def distrust_all(self) -> None:
+        """Has every connection replaced that is open now, once it is free."""
+        self._times_dropped += 1
+        for idle in list(self._idle):
+            self._driver.break_off(idle)
+        for connection, _ in self._kept:
+            self._driver.break_off(connection.connection.driver_connection)
+            self._discarded.append(connection)
+        self._kept.clear()
+        self._autocommit.pool._invalidate_time = time.time()  # noqa: SLF001 - as a lost one does
+
     async def in_autocommit(self, work: Work[T], attempt: Attempt) -> T:
+        if self._driver.is_pooled:
+            return await self._behind_pooler(work, attempt)
+
         def run() -> T:
             times_dropped = self._times_dropped
             connection = self._take()
@@ -104,6 +121,8 @@ class LoopPool:
 
     async def on_connection(self, call: StatementCall[T], attempt: Attempt) -> T:
         """Executes it through SQLAlchemy."""
+        if self._driver.is_pooled:
+            return await self._behind_pooler(call.on, attempt)
 
         def work(connection: sa.Connection) -> T:
             answer: T | StatementCall[T] = call
@@ -118,6 +137,8 @@ class LoopPool:
         self, direct: DirectExecution, call: StatementCall[T], attempt: Attempt
     ) -> T:
         """Executes it on the driver's own connection."""
+        if self._driver.is_pooled:
+            return await self._behind_pooler(call.on, attempt)
         await self._notice_closed_connections()
         times_dropped = self._times_dropped
         connection = self._take_fresh()
@@ -141,6 +162,9 @@ class LoopPool:
         return answer
 
     async def in_transaction(self, work: Work[T], attempt: Attempt) -> T:
+        if self._driver.is_pooled:
+            return await self._behind_pooler(work, attempt)
+
         def run() -> T:
             try:
                 with self._transactional.connect() as connection:
@@ -154,6 +178,49 @@ class LoopPool:
                 raise
 
         return await greenlet_spawn(run)
+
+    async def _behind_pooler(self, work: Work[T], attempt: Attempt) -> T:
+        """Runs work, be it a single read, in a transaction with the settings that it needs.
+
+        Without it the two messages that prepare and execute a statement might reach two servers.
+        SQLAlchemy is not told: its own ways to begin would need a round trip more.
+        """
+
+        def run() -> T:
+            with self._pooled.connect() as connection:
+                _ = connection.execution_options(attempt=attempt)
+                try:
+                    self._say(connection, self._driver.beginning)
+                    attempt.touched = time.monotonic()
+                    result = work(connection)
+                    attempt.may_be_committed = True
+                    self._say(connection, "COMMIT")
+                except BaseException as error:
+                    self._leave(connection, error)
+                    raise
+                return result
+
+        return await greenlet_spawn(run)
+
+    def _say(self, connection: sa.Connection, text: str) -> None:
+        driver: Any = connection.connection.driver_connection
+        try:
+            await_only(self._driver.say(driver, text))
+        except Exception as error:
+            lost = self._driver.is_closed(driver) or self._errors.is_connection_lost(error)
+            raise exc.DBAPIError(text, None, error, connection_invalidated=lost) from error
+
+    def _leave(self, connection: sa.Connection, error: BaseException) -> None:
+        """Rolls back, or gives up a connection on which that cannot be done."""
+        try:
+            if not was_connection_lost(error, self._errors) and isinstance(error, Exception):
+                self._say(connection, "ROLLBACK")
+                return
+        except exc.DBAPIError:
+            pass
+        if not connection.invalidated:
+            connection.invalidate()
+        self.distrust_all()
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
         # `asyncio.run` closes generators that are left, which tells programs that forgot to close.
@@ -227,7 +294,7 @@ class LoopPool:
             self._drop_kept()
 
     def _drop_kept(self) -> None:
-        self._distrust_all()
+        self.distrust_all()
         while self._discarded:
             connection = self._discarded.pop()
             connection.invalidate()
@@ -237,21 +304,16 @@ class LoopPool:
 
     def _note_opened(self, connection: Any, _record: object) -> None:
         self._opened.add(connection.driver_connection)
+        if self._driver.is_pooled:
+            await_only(self._driver.begin_set_up(connection))
 
-    def _distrust_all(self) -> None:
-        """Has every connection replaced that is open now, once it is free."""
-        self._times_dropped += 1
-        for idle in list(self._idle):
-            self._driver.break_off(idle)
-        for connection, _ in self._kept:
-            self._driver.break_off(connection.connection.driver_connection)
-            self._discarded.append(connection)
-        self._kept.clear()
-        self._autocommit.pool._invalidate_time = time.time()  # noqa: SLF001 - as a lost one does
+    def _note_set_up(self, connection: Any, _record: object) -> None:
+        if self._driver.is_pooled:
+            await_only(self._driver.end_set_up(connection))
 
     async def _break_all(self) -> None:
         """Breaks every connection; whoever waits on one gets an error."""
-        self._distrust_all()
+        self.distrust_all()
         for connection in list(self._opened):
             self._driver.break_off(connection)
         await greenlet_spawn(self._drop_kept)
@@ -322,6 +384,8 @@ def _ping_after_idling(engine: sa.Engine, driver: ServerDriver, idle: weakref.We
         idle_since = record.info.get("idle since")
         if idle_since is None or time.monotonic() - idle_since < _IDLE_BEFORE_PING:
             return
+        if driver.is_pooled:
+            return  # each transaction begins with a round trip, before anything is at stake
         try:
             alive = _ping(engine.dialect, connection, driver)
         except Exception as error:

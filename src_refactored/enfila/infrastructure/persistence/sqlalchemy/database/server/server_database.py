@@ -148,6 +148,13 @@ class ServerDatabase(Database, ForkAware):
             try:
                 return await pool.silence.run(attempt, perform(work, attempt))
             except Exception as error:
+                if (
+                    number < _MOST_TRIES
+                    and not attempt.is_partly_committed
+                    and self._driver.notices_pooler(error)
+                ):
+                    pool.distrust_all()
+                    continue
                 is_unknown = (
                     is_write
                     and attempt.may_be_committed

@@ -37,10 +37,13 @@ class ServerDriver(ABC):
         errors: what its errors mean.
         direct: how prepared statements are executed on its own connection, past SQLAlchemy's
             execution and rows; None if they are not.
+        is_pooled: whether a pooler may give each transaction another connection to the server, so
+            that settings and prepared statements end with the transaction.
     """
 
     errors: DriverErrors
     direct: DirectExecution | None = None
+    is_pooled: bool = False
 
     @abstractmethod
     def engine_url(self) -> URL:
@@ -53,6 +56,34 @@ class ServerDriver(ABC):
     @abstractmethod
     def connect_arguments(self, application_name: str = "enfila") -> dict[str, Any]:
         """Time limits and settings of a connection; what stands in the URL comes first."""
+
+    @abstractmethod
+    def notices_pooler(self, error: BaseException) -> bool:
+        """Whether an error says that there is a pooler; `is_pooled` is then true.
+
+        Connections made before are of no use then, and nothing was written.
+        """
+
+    @abstractmethod
+    async def begin_set_up(self, connection: Any) -> None:
+        """Readies SQLAlchemy's adapter of a new connection behind a pooler to be set up."""
+
+    @abstractmethod
+    async def end_set_up(self, connection: Any) -> None:
+        """The same, after SQLAlchemy has set it up."""
+
+    @abstractmethod
+    async def say(self, connection: Any, text: str) -> None:
+        """Sends text without parameters on a connection of the driver's own; one round trip."""
+
+    @property
+    @abstractmethod
+    def beginning(self) -> str:
+        """What begins a transaction behind a pooler, and makes its settings."""
+
+    @abstractmethod
+    def is_closed(self, connection: Any) -> bool:
+        """Whether a connection of the driver's own is closed already."""
 
     @abstractmethod
     async def is_answered(self, seconds: float) -> bool:

@@ -21,6 +21,7 @@ from enfila.infrastructure.persistence.sqlalchemy.database.types import Instant
 from enfila.infrastructure.persistence.sqlalchemy.database.upsert import UpsertingInsert
 from enfila.infrastructure.persistence.sqlalchemy.dialects.dialect import Dialect
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+    PostgresDriver,
     driver_of,
 )
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.errors import (
@@ -49,6 +50,9 @@ class PostgresDialect(Dialect):
     errors: ClassVar[DriverErrors] = PostgresErrors()
     insert: UpsertingInsert = staticmethod(postgresql.insert)
 
+    def __init__(self) -> None:
+        self._drivers: dict[URL, PostgresDriver] = {}
+
     def make_database(self, url: URL, *, pool_size: int, synchronous: str) -> Database:
         """See `Dialect.make_database`."""
         # It needs greenlet, which a bare install for SQLite does not have.
@@ -57,15 +61,23 @@ class PostgresDialect(Dialect):
         )
 
         del synchronous  # a setting of the server's
-        return ServerDatabase(url, driver_of(url), pool_size=pool_size)
+        return ServerDatabase(url, self._driver_of(url), pool_size=pool_size)
 
     def make_job_writes(self, tables: Tables, clock: DatabaseClock, effects: Effects) -> JobWrites:
         """See `Dialect.make_job_writes`."""
         return PostgresJobWrites(tables, clock, effects)
 
-    def make_wake_up(self, url: URL, installation: str, *, notify: bool) -> WakeUp:
+    def make_wake_up(
+        self, url: URL, installation: str, *, notify: bool, listen_url: URL | None
+    ) -> WakeUp:
         """See `Dialect.make_wake_up`."""
-        return PostgresWakeUp(url, installation) if notify else InProcessWakeUp()
+        if not notify:
+            return InProcessWakeUp()
+        return PostgresWakeUp(url, installation, listen_url=listen_url, driver=self._driver_of(url))
+
+    def _driver_of(self, url: URL) -> PostgresDriver:
+        """One for all that use a URL: what is noticed of a pooler, they know together."""
+        return self._drivers.setdefault(url, driver_of(url))
 
     def check_reachable(self, url: URL) -> None:
         """See `Dialect.check_reachable`: a server says so itself."""

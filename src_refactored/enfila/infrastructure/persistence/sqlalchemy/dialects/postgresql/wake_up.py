@@ -23,6 +23,10 @@ from enfila.core.domain.showing import described
 from enfila.infrastructure.persistence.sqlalchemy.dialects.cross_process_wake_up import (
     CrossProcessWakeUp,
 )
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+    PostgresDriver,
+    driver_of,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.notify import (
     NotificationLine,
     make_line,
@@ -55,11 +59,23 @@ class PostgresWakeUp(CrossProcessWakeUp):
     Args:
         url: the database, with the driver to use.
         installation: what tells this installation's tables from others in the same database.
+        listen_url: the address to listen at, if `url` leads to a connection pooler.
+        driver: what is used for `url` already, and knows of a pooler.
     """
 
-    def __init__(self, url: URL, installation: str) -> None:
+    def __init__(
+        self,
+        url: URL,
+        installation: str,
+        *,
+        listen_url: URL | None = None,
+        driver: PostgresDriver | None = None,
+    ) -> None:
         super().__init__()
-        self._url = url
+        self._has_own_address = listen_url is not None
+        self._driver = driver_of(listen_url) if listen_url else driver or driver_of(url)
+        self._has_warned = False
+        self._listens = False
         self._channel = f"enfila_{zlib.crc32(installation.encode()):08x}"
         self._me = uuid.uuid4().hex[:12]
         self._line: NotificationLine | None = None
@@ -102,7 +118,7 @@ class PostgresWakeUp(CrossProcessWakeUp):
     @property
     def hears_others(self) -> bool:
         """See `WakeUp.hears_others`."""
-        return self._connected.is_set()
+        return self._listens and self._connected.is_set()
 
     def notice(self, queue: str, hint: Hint) -> Notice | None:
         """See `WakeUp.notice`."""
@@ -191,9 +207,11 @@ class PostgresWakeUp(CrossProcessWakeUp):
 
     async def _listen(self) -> None:
         """Listens for as long as one connection lives."""
-        line = make_line(self._url)
+        line = make_line(self._driver, trusted=self._has_own_address)
         try:
-            await line.open(self._channel, self._received)
+            self._listens = await line.open(self._channel, self._received)
+            if not self._listens:
+                self._warn_of_pooler()
             self._line = line
             self._connected.set()
             self._wake_everybody()
@@ -204,6 +222,15 @@ class PostgresWakeUp(CrossProcessWakeUp):
                 self._connected.clear()
                 self._wake_everybody()  # they poll as often as they would without
             await line.close()
+
+    def _warn_of_pooler(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "PostgreSQL is behind a connection pooler, where LISTEN does not work: this "
+                "process finds new jobs by polling; give listen_url, the address of the server "
+                "itself, or set notify=False"
+            )
 
     def _received(self, payload: str) -> None:
         try:

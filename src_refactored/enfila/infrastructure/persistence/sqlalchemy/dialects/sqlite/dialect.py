@@ -47,9 +47,11 @@ class SqliteDialect(Dialect):
         """See `Dialect.make_job_writes`."""
         return SqliteJobWrites(tables, clock, effects)
 
-    def make_wake_up(self, url: URL, installation: str, *, notify: bool) -> WakeUp:
+    def make_wake_up(
+        self, url: URL, installation: str, *, notify: bool, listen_url: URL | None
+    ) -> WakeUp:
         """See `Dialect.make_wake_up`: the commit itself is what others see."""
-        del installation, notify
+        del installation, notify, listen_url
         return SqliteWakeUp(path_of(url))
 
     def check_reachable(self, url: URL) -> None:

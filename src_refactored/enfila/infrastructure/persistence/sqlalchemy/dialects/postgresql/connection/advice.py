@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 _POOLER: Final = (
-    "behind a pooler in transaction mode, add ?statement_cache_size=0 (asyncpg) or "
-    "?prepare_threshold=None (psycopg) to the URL, and set notify=False"
+    "behind a connection pooler, add ?pooler=true to enfila's URL, and use no prepared statements "
+    "on connections of your own"
 )
 _TABLES: Final = (
     "see that schema, table_prefix and the search_path of this role lead to enfila's tables, and "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from abc import abstractmethod
@@ -33,10 +34,19 @@ from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection
     whole_number_or_none,
     yes_or_no,
 )
+from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.pooler import (
+    SERVERS_DATESTYLE,
+    PoolerFoundError,
+    beginning,
+    is_sign_of_pooler,
+    without_names,
+)
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.settings import (
     as_options,
     session_settings,
 )
+
+logger = logging.getLogger("enfila")
 
 
 class _Keepalive(NamedTuple):
@@ -75,8 +85,57 @@ class PostgresDriver(ServerDriver):
     def __init__(self, url: URL) -> None:
         self.errors: DriverErrors = PostgresErrors()
         self._url = url
-        self._options = read_options(url, self.known)
+        self._options = read_options(url, {**self.known, "pooler": yes_or_no})
+        self._arguments = dict(self._options.arguments)
         self._settings = session_settings(dict(self._options.settings))
+        self._pooler: bool | None = self._arguments.pop("pooler", None)
+        self.is_pooled = self._pooler is True
+
+    @property
+    def beginning(self) -> str:
+        """See `ServerDriver.beginning`."""
+        return beginning(self._settings)
+
+    def notices_pooler(self, error: BaseException) -> bool:
+        """See `ServerDriver.notices_pooler`."""
+        if self._pooler is False or not is_sign_of_pooler(error):
+            return False
+        if not self.is_pooled:
+            logger.info("a connection pooler was noticed: %s", error)
+        self.is_pooled = True
+        return True
+
+    async def say(self, connection: Any, text: str) -> None:
+        """See `ServerDriver.say`; with both drivers the text may be several statements."""
+        await connection.execute(text)
+
+    async def connect(self, **arguments: Any) -> Any:
+        """A connection of the driver's own, with what a server or a pooler can be told.
+
+        Raises:
+            PoolerFoundError: there is a pooler, which was not known.
+        """
+        as_pooled = self.is_pooled
+        connection = await self._connect(self._for_pooler(arguments) if as_pooled else arguments)
+        if as_pooled or self._pooler is False:
+            return connection
+        if self.is_pooled or self._datestyle(connection) != SERVERS_DATESTYLE:
+            self.break_off(connection)
+            with contextlib.suppress(Exception):
+                await connection.close()
+            raise PoolerFoundError("a connection pooler answers in place of the server")
+        return connection
+
+    @abstractmethod
+    async def _connect(self, arguments: dict[str, Any]) -> Any: ...
+
+    @abstractmethod
+    def _for_pooler(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments without settings and names of statements, which poolers lose."""
+
+    @abstractmethod
+    def _datestyle(self, connection: Any) -> str | None:
+        """The setting that was told when the connection began."""
 
     def engine_url(self) -> URL:
         """See `ServerDriver.engine_url`."""
@@ -94,9 +153,21 @@ class PostgresDriver(ServerDriver):
             await connection.close()
         return True
 
-    @abstractmethod
     async def connect_directly(self, application_name: str) -> Any:
         """A connection of the driver's own, beside the pool."""
+        arguments = self._beside_the_pool(application_name)
+        try:
+            return await self.connect(**arguments)
+        except Exception as error:
+            if not self.notices_pooler(error):
+                raise
+        return await self.connect(**arguments)
+
+    def _beside_the_pool(self, application_name: str) -> dict[str, Any]:
+        arguments = self.direct_arguments(application_name)
+        for name in _OF_SQLALCHEMY:
+            arguments.pop(name, None)
+        return arguments
 
     def direct_arguments(self, application_name: str) -> dict[str, Any]:
         """What the driver's own `connect` is called with, for a connection beside the pool."""
@@ -141,8 +212,8 @@ class AsyncpgDriver(PostgresDriver):
         """See `ServerDriver.connect_arguments`."""
         arguments: dict[str, Any] = {
             "timeout": server_driver.CONNECT_SECONDS,
-            **self._options.arguments,
-            "async_creator_fn": connect_asyncpg,
+            **self._arguments,
+            "async_creator_fn": self.connect,
             "server_settings": {"application_name": application_name, **self._settings},
         }
         hosts = self._options.hosts
@@ -156,20 +227,36 @@ class AsyncpgDriver(PostgresDriver):
             arguments["prepared_statement_name_func"] = _statement_name
         return arguments
 
-    async def connect_directly(self, application_name: str) -> Any:
-        """See `PostgresDriver.connect_directly`."""
-        return await connect_asyncpg(**self.direct_arguments(application_name))
-
     def break_off(self, connection: Any) -> None:
         """See `ServerDriver.break_off`."""
         connection.terminate()
 
-    def direct_arguments(self, application_name: str) -> dict[str, Any]:
-        """See `PostgresDriver.direct_arguments`: without what only SQLAlchemy knows."""
-        arguments = super().direct_arguments(application_name)
-        for name in _OF_SQLALCHEMY:
-            arguments.pop(name, None)
-        return arguments
+    def is_closed(self, connection: Any) -> bool:
+        """See `ServerDriver.is_closed`."""
+        answer: bool = connection.is_closed()
+        return answer
+
+    async def begin_set_up(self, connection: Any) -> None:
+        """See `ServerDriver.begin_set_up`: what follows takes two messages for each statement."""
+        without_names(connection)
+        await self.say(connection.driver_connection, "BEGIN")
+
+    async def end_set_up(self, connection: Any) -> None:
+        """See `ServerDriver.end_set_up`."""
+        await self.say(connection.driver_connection, "COMMIT")
+
+    async def _connect(self, arguments: dict[str, Any]) -> Any:
+        return await connect_asyncpg(**arguments)
+
+    def _for_pooler(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        name = arguments["server_settings"]["application_name"]
+        return arguments | {
+            "server_settings": {"application_name": name},
+            "statement_cache_size": 0,
+        }
+
+    def _datestyle(self, connection: Any) -> str | None:
+        return getattr(connection.get_settings(), "DateStyle", None)
 
 
 class PsycopgDriver(PostgresDriver):
@@ -205,7 +292,8 @@ class PsycopgDriver(PostgresDriver):
             "keepalives_interval": _KEEPALIVE.interval,
             "keepalives_count": _KEEPALIVE.probes,
             "tcp_user_timeout": _KEEPALIVE.unacknowledged * 1000,
-            **self._options.arguments,
+            **self._arguments,
+            "async_creator_fn": self.connect,
             "application_name": settings.pop("application_name", application_name),
             "client_encoding": "UTF8",
             "options": as_options(settings),
@@ -218,12 +306,31 @@ class PsycopgDriver(PostgresDriver):
             arguments.setdefault("target_session_attrs", "read-write")
         return arguments
 
-    async def connect_directly(self, application_name: str) -> Any:
-        """See `PostgresDriver.connect_directly`."""
+    def is_closed(self, connection: Any) -> bool:
+        """See `ServerDriver.is_closed`."""
+        answer: bool = connection.closed
+        return answer
+
+    async def begin_set_up(self, connection: Any) -> None:
+        """See `ServerDriver.begin_set_up`: each statement is one message already."""
+
+    async def end_set_up(self, connection: Any) -> None:
+        """See `ServerDriver.end_set_up`."""
+
+    async def _connect(self, arguments: dict[str, Any]) -> Any:
         from psycopg import AsyncConnection  # noqa: PLC0415 - only where it is installed
 
-        arguments = self.direct_arguments(application_name)
-        return await AsyncConnection.connect(**arguments, autocommit=True)
+        return await AsyncConnection.connect(**arguments)
+
+    def _for_pooler(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return {**arguments, "options": "", "prepare_threshold": None}
+
+    def _datestyle(self, connection: Any) -> str | None:
+        answer: str | None = connection.info.parameter_status("DateStyle")
+        return answer
+
+    def _beside_the_pool(self, application_name: str) -> dict[str, Any]:
+        return super()._beside_the_pool(application_name) | {"autocommit": True}
 
     def break_off(self, connection: Any) -> None:
         """See `ServerDriver.break_off`.

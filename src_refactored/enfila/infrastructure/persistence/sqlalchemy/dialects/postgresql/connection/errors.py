@@ -49,7 +49,7 @@ class PostgresErrors(DriverErrors):
 
     def is_retryable(self, error: BaseException) -> bool:
         """See `DriverErrors.is_retryable`."""
-        return _sql_state(error) in _RETRYABLE_STATES
+        return sql_state(error) in _RETRYABLE_STATES
 
     def is_unsent(self, error: BaseException) -> bool:
         """See `DriverErrors.is_unsent`."""
@@ -61,16 +61,16 @@ class PostgresErrors(DriverErrors):
 
         A backend that is told to end (57P01) says so only where it can still roll back.
         """
-        state = _sql_state(error)
+        state = sql_state(error)
         return state is not None and not state.startswith(_UNKNOWN_OUTCOMES)
 
     def is_answer(self, error: BaseException) -> bool:
         """See `DriverErrors.is_answer`."""
-        return _sql_state(error) is not None
+        return sql_state(error) is not None
 
     def is_connection_lost(self, error: BaseException) -> bool:
         """See `DriverErrors.is_connection_lost`."""
-        return self.is_unsent(error) or (_sql_state(error) or "").startswith(_LOST_STATES)
+        return self.is_unsent(error) or (sql_state(error) or "").startswith(_LOST_STATES)
 
     def message(self, origin: BaseException) -> str:
         """See `DriverErrors.message`: without psycopg's excerpt of the statement."""
@@ -81,11 +81,11 @@ class PostgresErrors(DriverErrors):
         """See `DriverErrors.advice`."""
         if _is_unreadable(error):
             return "set DateStyle to ISO and IntervalStyle to postgres on this connection"
-        return advice_on(_sql_state(error) or "")
+        return advice_on(sql_state(error) or "")
 
     def is_unavailability(self, error: BaseException) -> bool | None:
         """See `DriverErrors.is_unavailability`."""
-        state = _sql_state(error)
+        state = sql_state(error)
         if state is not None:
             return state.startswith(_UNAVAILABLE_CLASSES)
         if isinstance(error, exc.DBAPIError):
@@ -107,7 +107,7 @@ def _is_unreadable(error: BaseException) -> bool:
     return isinstance(error, NotImplementedError) and "can't parse" in message_of(error)
 
 
-def _sql_state(error: BaseException) -> str | None:
+def sql_state(error: BaseException) -> str | None:
     """The SQLSTATE that the server gave; None when it gave none."""
     origin: BaseException | None = origin_of(error)
     while origin is not None:

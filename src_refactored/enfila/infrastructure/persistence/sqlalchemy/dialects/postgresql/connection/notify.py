@@ -5,40 +5,47 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any, Final
-
-from sqlalchemy.engine import URL
 
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.application.runtime.waiting import is_set_within
 from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection.drivers import (
+    PostgresDriver,
     PsycopgDriver,
-    driver_of,
 )
 
 _ANSWER_SECONDS: Final = 10
 _CLOSE_SECONDS: Final = 1
 _SECONDS_BETWEEN_PULSES: Final = 30
 
-Connect = Callable[[str], Awaitable[Any]]
-
 
 class NotificationLine(ABC):
     """One connection to PostgreSQL that receives and sends notifications.
 
     Args:
-        connect: makes a connection of the driver's own, for the name of an application.
+        driver: makes connections of its own.
+        trusted: whether notifications arrive on them even though a pooler answers.
     """
 
-    def __init__(self, connect: Connect) -> None:
-        self._connect_directly = connect
+    def __init__(self, driver: PostgresDriver, *, trusted: bool) -> None:
+        self._driver = driver
+        self._trusted = trusted
+        self._listens = False
         self._lost = asyncio.Event()
         self._tasks = OwnedTasks()
 
     @abstractmethod
-    async def open(self, channel: str, received: Callable[[str], None]) -> None:
-        """Connects and listens; `received` gets the payload of each notification."""
+    async def open(self, channel: str, received: Callable[[str], None]) -> bool:
+        """Connects and listens; `received` gets the payload of each notification.
+
+        Behind a pooler only what is sent arrives; then it does not listen, and the answer is false.
+        """
+
+    def _may_listen(self) -> bool:
+        self._listens = self._trusted or not self._driver.is_pooled
+        return self._listens
 
     async def send(self, channel: str, payload: str) -> None:
         """Notifies everybody who listens, at once. A line that cannot is lost."""
@@ -60,6 +67,8 @@ class NotificationLine(ABC):
             # A path that died silently shows only when something is asked of it.
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._pulse()
+            if self._listens != self._may_listen():
+                return  # a pooler was noticed since
 
     async def close(self) -> None:
         """Ends it without waiting for a server that does not answer."""
@@ -79,35 +88,40 @@ class NotificationLine(ABC):
         """Asks the server anything."""
 
 
-def make_line(url: URL) -> NotificationLine:
-    """The connection for notifications, over the driver that the URL names."""
-    driver = driver_of(url)
+def make_line(driver: PostgresDriver, *, trusted: bool) -> NotificationLine:
+    """The connection for notifications, over this driver."""
     line = _PsycopgLine if isinstance(driver, PsycopgDriver) else _AsyncpgLine
-    return line(driver.connect_directly)
+    return line(driver, trusted=trusted)
 
 
 class _AsyncpgLine(NotificationLine):
-    def __init__(self, connect: Connect) -> None:
-        super().__init__(connect)
+    def __init__(self, driver: PostgresDriver, *, trusted: bool) -> None:
+        super().__init__(driver, trusted=trusted)
         self._connection: Any = None
         # A connection of asyncpg's refuses a second statement while one is under way.
         self._in_use = asyncio.Lock()
 
-    async def open(self, channel: str, received: Callable[[str], None]) -> None:
-        self._connection = await self._connect_directly("enfila listen")
+    async def open(self, channel: str, received: Callable[[str], None]) -> bool:
+        self._connection = await self._driver.connect_directly("enfila listen")
         self._connection.add_termination_listener(lambda _connection: self._lost.set())
+        if not self._may_listen():
+            return False
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._connection.add_listener(
                 channel, lambda _connection, _pid, _channel, payload: received(payload)
             )
+        return True
 
     async def _notify(self, channel: str, payload: str) -> None:
-        async with self._in_use:
+        async with self._in_use, AsyncExitStack() as stack:
+            if self._driver.is_pooled:
+                # It takes two messages, which only a transaction brings to one server.
+                await stack.enter_async_context(self._connection.transaction())
             await self._connection.execute("select pg_notify($1, $2)", channel, payload)
 
     async def _pulse(self) -> None:
         async with self._in_use:
-            await self._connection.fetchval("select 1")
+            await self._connection.execute("select 1")
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
@@ -117,17 +131,20 @@ class _AsyncpgLine(NotificationLine):
 class _PsycopgLine(NotificationLine):
     """Two connections, since one that waits for notifications cannot send."""
 
-    def __init__(self, connect: Connect) -> None:
-        super().__init__(connect)
+    def __init__(self, driver: PostgresDriver, *, trusted: bool) -> None:
+        super().__init__(driver, trusted=trusted)
         self._listening: Any = None
         self._sending: Any = None
 
-    async def open(self, channel: str, received: Callable[[str], None]) -> None:
-        self._listening = await self._connect_directly("enfila listen")
-        self._sending = await self._connect_directly("enfila notify")
+    async def open(self, channel: str, received: Callable[[str], None]) -> bool:
+        self._sending = await self._driver.connect_directly("enfila notify")
+        if not self._may_listen():
+            return False
+        self._listening = await self._driver.connect_directly("enfila listen")
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._listening.execute(f'LISTEN "{channel}"')
         _ = self._tasks.spawn(self._receive(received), name="enfila notifications")
+        return True
 
     async def _receive(self, received: Callable[[str], None]) -> None:
         try:

@@ -21,8 +21,12 @@ A plan that PostgreSQL caches while the table is small must still be right when 
 whatever visits the whole table is ruled out: rows are found by index, one by one. JIT never pays
 for statements of milliseconds.
 """
-_READING: Final = {"datestyle": "ISO", "intervalstyle": "postgres"}
-"""How values are written in answers, whatever the role says: the drivers read nothing else."""
+_READING: Final = {"datestyle": "ISO,YMD", "intervalstyle": "postgres"}
+"""How values are written in answers, whatever the role says: the drivers read nothing else.
+
+The order of year, month and day tells a server from a pooler; see `pooler`. Nothing is sent whose
+meaning depends on it.
+"""
 _FIXED: Final = frozenset({*_READING, "client_encoding", "default_transaction_isolation"})
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_.]*")
 _ALLOWED: Final = "give -c name=value, once for each setting"
