@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format bench bench-peers chaos clean
+.PHONY: help venv demo test test-thorough check format bench bench-peers chaos clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -31,7 +31,11 @@ demo: $(STAMP) ## Run the example: a queue, its workers, and what they report.
 # Three processes on two cores: the suite waits for processes and servers too. Each has databases of
 # its own. tests/conftest.py says in which order the modules are given out.
 test: $(STAMP) ## Run the tests.
-	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not thorough" $(PYTEST_ARGS)
+
+# One after the other: some have a bound on time.
+test-thorough: $(STAMP) ## Run the tests that take long, or need a quiet machine.
+	@$(BIN)/python -m pytest -m thorough $(PYTEST_ARGS)
 
 check: $(STAMP) ## Lint, check the format, the types and the architecture.
 	@$(BIN)/ruff check .

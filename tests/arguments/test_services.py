@@ -47,7 +47,7 @@ async def begin(request: pytest.FixtureRequest, adapter: str) -> AsyncIterator[B
         *[("memory", part) for part in PARTS],
         *[("sqlite", part) for part in PARTS if part in REACHING_THE_DATABASE],
         *[
-            pytest.param("postgres", part, marks=pytest.mark.postgres)
+            pytest.param("postgres", part, marks=[pytest.mark.postgres, pytest.mark.thorough])
             for part in PARTS
             if part in REACHING_THE_DATABASE
         ],

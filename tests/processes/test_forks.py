@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.contract.adapters import SQL_ADAPTERS, server_url
+from tests.contract.adapters import server_url
 from tests.processes.fork_program import CASES
 
 pytestmark = [
@@ -18,7 +18,13 @@ pytestmark = [
 PROJECT = Path(__file__).parents[2]
 
 
-@pytest.fixture(params=SQL_ADAPTERS)
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgresql-asyncpg", marks=pytest.mark.postgres),
+        pytest.param("postgresql-psycopg", marks=[pytest.mark.postgres, pytest.mark.thorough]),
+    ]
+)
 def url(request: pytest.FixtureRequest) -> str:
     adapter: str = request.param
     if adapter == "sqlite":

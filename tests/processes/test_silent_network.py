@@ -17,7 +17,7 @@ from tests.processes.scene import QUEUE, Scene
 from tests.processes.worker_program import LONG, WorkerPlan
 from tests.silent_proxy import SilentProxy
 
-pytestmark = [pytest.mark.processes, pytest.mark.postgres]
+pytestmark = [pytest.mark.processes, pytest.mark.postgres, pytest.mark.thorough]
 
 GRACE: Final = 1.0
 BOUND: Final = GRACE + 10

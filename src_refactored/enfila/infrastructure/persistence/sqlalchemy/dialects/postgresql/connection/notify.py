@@ -34,7 +34,7 @@ class NotificationLine(ABC):
         self._trusted = trusted
         self._listens = False
         self._lost = asyncio.Event()
-        self._tasks = OwnedTasks()
+        self._tasks = OwnedTasks(in_background=True)
 
     @abstractmethod
     async def open(self, channel: str, received: Callable[[str], None]) -> bool:
