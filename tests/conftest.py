@@ -24,11 +24,17 @@ LAST_START = 0.8
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for PostgreSQL by name, and what runs on the loop of the session."""
+    """Mark what asks for PostgreSQL by name, and what runs on the loop of the session.
+
+    Modules that are long may leave the second driver to the thorough run.
+    """
     for item in items:
         asked: Collection[str] = getattr(item, "fixturenames", ())
         if "postgres_url" in asked:
             item.add_marker("postgres")
+        module = getattr(item, "module", None)
+        if getattr(module, "SECOND_DRIVER_IS_THOROUGH", False) and "psycopg" in item.name:
+            item.add_marker("thorough")
         if "lasting" in asked and _is_async(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
     items[:] = _mixed(items)

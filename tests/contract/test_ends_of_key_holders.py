@@ -20,6 +20,7 @@ from enfila.core.domain.job.running.outcome import (
 from enfila.core.domain.job.state import JobState
 from tests.contract.building import ALL_STATES, BOOM, FAILED, LOCK, Line, completed, ids
 
+SECOND_DRIVER_IS_THOROUGH = True
 UNFINISHED = Deduplication.while_unfinished("key")
 FOR_TIME = Deduplication.for_time("key", 3600)
 REPLACE = Deduplication.replace("key")

@@ -30,6 +30,7 @@ from tests.pgbouncer import PgBouncer, pgbouncer
 from tests.postgres_servers import new_database
 from tests.waiting import eventually
 
+SECOND_DRIVER_IS_THOROUGH = True
 pytestmark = pytest.mark.postgres
 
 # Each transaction gets another connection to the server than the one before.

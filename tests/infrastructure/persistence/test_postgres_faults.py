@@ -33,6 +33,7 @@ from tests.contract.adapters import with_driver
 from tests.contract.building import Line, completed
 from tests.postgres_servers import new_database
 
+SECOND_DRIVER_IS_THOROUGH = True
 pytestmark = pytest.mark.postgres
 
 DRIVERS: Final = ["postgresql-asyncpg", "postgresql-psycopg"]

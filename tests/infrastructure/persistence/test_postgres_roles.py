@@ -30,6 +30,7 @@ from tests.contract.adapters import with_driver
 from tests.postgres_servers import new_database
 from tests.waiting import eventually
 
+SECOND_DRIVER_IS_THOROUGH = True
 pytestmark = pytest.mark.postgres
 
 PAGE: Final = Path(__file__).parents[3] / "docs/database-roles.md"

@@ -19,6 +19,7 @@ from enfila.infrastructure.persistence.sqlalchemy.dialects.postgresql.connection
 from tests.contract.adapters import with_driver
 from tests.silent_proxy import SilentProxy
 
+SECOND_DRIVER_IS_THOROUGH = True
 pytestmark = pytest.mark.postgres
 
 LONG = 60
