@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
+from enfila.configuring import configured
 from enfila.core.application.job_types.job_types import JobTypes
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.ports.clock import Clock
@@ -112,7 +113,7 @@ class Enfila(ForkAware):
         }
         if container is not None and not hasattr(container, "job_type_registry"):
             raise InvalidRequest("container", container, "give a Container or None")
-        self._container = _configured(chosen) if container is None else container
+        self._container = configured(chosen) if container is None else container
         if container is not None and chosen:
             raise InvalidRequest(
                 "container", ", ".join(chosen), "give either a container or settings, not both"
@@ -389,21 +390,3 @@ async def migrate(url: str, *, schema: str | None = None, table_prefix: str = "e
         await app.repository.open()
     finally:
         await app.close()
-
-
-def _configured(chosen: dict[str, Any]) -> Container:
-    """A container with the given settings; without a URL the rest comes from the environment."""
-    # Loaded with the first app and not with the package: wiring is a third of its import time.
-    from enfila.infrastructure.ioc.container import Container  # noqa: PLC0415
-
-    container = Container()
-    if "database_url" not in chosen:
-        # pydantic-settings is loaded only by programs that are configured this way.
-        from enfila.settings import load_settings  # noqa: PLC0415
-
-        settings = load_settings()
-        container.config.from_dict(
-            settings.model_dump(exclude={"schema_name"}) | {"schema": settings.schema_name}
-        )
-    container.config.from_dict(chosen)
-    return container
