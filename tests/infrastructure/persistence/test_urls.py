@@ -101,7 +101,7 @@ async def test_options_of_a_file_are_used(tmp_path: Path) -> None:
     file = tmp_path / "jobs.db"
     async with Enfila(f"sqlite:///{file}?timeout=0.01&cached_statements=5") as app:
         await app.queue("q").add("a")
-        with sa.create_engine(f"sqlite:///{file}").connect() as other:
+        with sa.create_engine(f"sqlite:///{file}", poolclass=sa.NullPool).connect() as other:
             other.exec_driver_sql("begin immediate")
             with pytest.raises(RepositoryUnavailable, match="locked; find the process"):
                 async with asyncio.timeout(5):
