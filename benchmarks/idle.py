@@ -1,6 +1,6 @@
 """What idle workers cost: statements on PostgreSQL, processor time on SQLite.
 
-    python -m benchmarks.idle --postgres postgresql://root@127.0.0.1/test
+    python -m benchmarks.idle --postgres postgresql://user@host/database
 
 Counted is what the server committed for the database (`pg_stat_database`), the counting itself
 taken off, and the processor time of the worker processes. A hundred processes are more connections
