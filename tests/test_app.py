@@ -33,21 +33,14 @@ from enfila.infrastructure.persistence.memory import InMemoryJobRepository
 from enfila.infrastructure.persistence.sqlalchemy.database.server import server_driver
 from enfila.infrastructure.persistence.sqlalchemy.dialects import choosing
 from enfila.testing import FrozenClock
-from tests.contract.adapters import SQL_ADAPTERS, server_url
+from tests.contract.adapters import SQL_ADAPTERS, url_of
 
 DRIVERS = ["asyncpg", "psycopg"]
 
 
 @pytest.fixture
 def url(adapter: str, request: pytest.FixtureRequest) -> str:
-    match adapter:
-        case "memory":
-            return "memory://"
-        case "sqlite":
-            file: str = request.getfixturevalue("sqlite_url")
-            return file
-        case _:
-            return server_url(adapter, request)
+    return url_of(adapter, request)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from enfila import (
 )
 from enfila.core.application.interceptors import Interceptors
 from enfila.core.domain.schedule.triggers.interval import Interval
-from tests.contract.adapters import SQL_ADAPTERS, server_url
+from tests.contract.adapters import SQL_ADAPTERS, url_of
 
 TENANT: contextvars.ContextVar[str | None] = contextvars.ContextVar("TENANT", default=None)
 ONE_AT_A_TIME = WorkerOptions(concurrency=1)
@@ -48,14 +48,7 @@ class Tenants(Interceptor):
 
 @pytest.fixture
 def url(adapter: str, request: pytest.FixtureRequest) -> str:
-    match adapter:
-        case "memory":
-            return "memory://"
-        case "sqlite":
-            file: str = request.getfixturevalue("sqlite_url")
-            return file
-        case _:
-            return server_url(adapter, request)
+    return url_of(adapter, request)
 
 
 async def _tell(job: ActiveJob[Any]) -> str | None:

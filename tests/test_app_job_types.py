@@ -20,21 +20,14 @@ from enfila import (
     JobTypeRegistry,
     WorkerOptions,
 )
-from tests.contract.adapters import SQL_ADAPTERS, server_url
+from tests.contract.adapters import SQL_ADAPTERS, url_of
 
 QUICK = WorkerOptions(poll_interval=0.05, maintenance=None, concurrency=4)
 
 
 @pytest.fixture(params=["memory", *SQL_ADAPTERS])
 def url(request: pytest.FixtureRequest) -> str:
-    match request.param:
-        case "memory":
-            return "memory://"
-        case "sqlite":
-            file: str = request.getfixturevalue("sqlite_url")
-            return file
-        case _:
-            return server_url(request.param, request)
+    return url_of(request.param, request)
 
 
 @pytest.fixture

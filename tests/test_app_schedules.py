@@ -25,7 +25,7 @@ from enfila import (
     WorkerOptions,
 )
 from enfila.testing import FrozenClock
-from tests.contract.adapters import SQL_ADAPTERS, server_url
+from tests.contract.adapters import SQL_ADAPTERS, server_url, url_of
 from tests.waiting import eventually
 
 QUICK = WorkerOptions(poll_interval=0.05, maintenance=None, concurrency=4)
@@ -35,14 +35,7 @@ SERVERS = ["sqlite", pytest.param("postgresql-asyncpg", marks=pytest.mark.postgr
 
 @pytest.fixture(params=["memory", *SQL_ADAPTERS])
 def url(request: pytest.FixtureRequest) -> str:
-    match request.param:
-        case "memory":
-            return "memory://"
-        case "sqlite":
-            file: str = request.getfixturevalue("sqlite_url")
-            return file
-        case _:
-            return server_url(request.param, request)
+    return url_of(request.param, request)
 
 
 @pytest.fixture

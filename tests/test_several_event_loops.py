@@ -22,21 +22,14 @@ from enfila import (
 )
 from enfila.core.application.queue.publishing import result_waiter
 from enfila.core.application.queue.publishing.result_waiter import ResultWaiter
-from tests.contract.adapters import SQL_ADAPTERS, server_url
+from tests.contract.adapters import SQL_ADAPTERS, url_of
 from tests.loops import DEADLINE, LoopInThread, in_a_passing_loop
 from tests.waiting import eventually
 
 
 @pytest.fixture(params=["memory", *SQL_ADAPTERS])
 def url(request: pytest.FixtureRequest) -> str:
-    match request.param:
-        case "memory":
-            return "memory://"
-        case "sqlite":
-            file: str = request.getfixturevalue("sqlite_url")
-            return file
-        case adapter:
-            return server_url(adapter, request)
+    return url_of(request.param, request)
 
 
 @pytest_asyncio.fixture

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.contract.adapters import server_url
+from tests.contract.adapters import url_of
 from tests.processes.fork_program import CASES
 
 pytestmark = [
@@ -26,11 +26,7 @@ PROJECT = Path(__file__).parents[2]
     ]
 )
 def url(request: pytest.FixtureRequest) -> str:
-    adapter: str = request.param
-    if adapter == "sqlite":
-        file: str = request.getfixturevalue("sqlite_url")
-        return file
-    return server_url(adapter, request)
+    return url_of(request.param, request)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from tests.contract.adapters import SQL_ADAPTERS, server_url
+from tests.contract.adapters import SQL_ADAPTERS, url_of
 
 
 @pytest.fixture(params=SQL_ADAPTERS)
@@ -18,10 +18,7 @@ def adapter(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def url(adapter: str, request: pytest.FixtureRequest) -> str:
     """The URL of the adapter's database, with its driver."""
-    if adapter == "sqlite":
-        file: str = request.getfixturevalue("sqlite_url")
-        return file
-    return server_url(adapter, request)
+    return url_of(adapter, request)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ class ResultWaiter:
         ignore: Callable[[asyncio.Event], None],
         name: str,
     ) -> None:
-        self._loops = PerLoop(partial(LoopWaiter, read, listen=listen, ignore=ignore, name=name))
+        self._loops = PerLoop(lambda: LoopWaiter(read, listen, ignore, name))
 
     async def wait(
         self, job_id: JobId, timeout: timedelta | None, announce: Announce | None = None
@@ -91,12 +91,11 @@ class ResultWaiter:
 
 
 class LoopWaiter:
-    """The callers of one event loop who wait for jobs, and their reader. Args as above."""
+    """The callers of one event loop who wait for jobs, and their reader. Arguments as those of `ResultWaiter`."""
 
     def __init__(
         self,
         read: Read,
-        *,
         listen: Callable[[], asyncio.Event],
         ignore: Callable[[asyncio.Event], None],
         name: str,
