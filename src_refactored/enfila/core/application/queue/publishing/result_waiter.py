@@ -91,7 +91,10 @@ class ResultWaiter:
 
 
 class LoopWaiter:
-    """The callers of one event loop who wait for jobs, and their reader. Arguments as those of `ResultWaiter`."""
+    """The callers of one event loop who wait for jobs, and their reader.
+
+    Arguments as those of `ResultWaiter`.
+    """
 
     def __init__(
         self,
