@@ -391,8 +391,8 @@ def test_a_missing_driver_is_named_with_the_pip_command(
     with pytest.raises(DriverMissing) as refused:
         Enfila(f"{scheme}://me:secret@host/db")
     assert str(refused.value) == (
-        f"url: '{scheme}' is not allowed; "
-        f"its driver '{package}' is not installed: pip install 'enfila[{extra}]'"
+        f"url: '{scheme}' needs the driver '{package}', which is not installed; "
+        f"pip install 'enfila[{extra}]'"
     )
 
 
@@ -406,6 +406,10 @@ def test_without_asyncpg_psycopg_serves(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     "url",
     [
+        "postgresql+pg8000://me:s3cret@host/db?password=s3cret&sslmode=require",
+        "postgresql://me:a@s3cret@host/db",
+        "postgresql://me@server:s3cret@host:port/db",
+        "postgresql://me:s3cret@host",
         "mysql://me:s3cret@host/db",
         "postgresql://me:s3cret@host:port/db",
         "postgresql://me:a:s3cret@x@host:port/db",

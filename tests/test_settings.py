@@ -84,7 +84,7 @@ def test_everything_that_is_wrong_is_said_together(monkeypatch: pytest.MonkeyPat
         "ENFILA_TABLE_PREFIX",
     ]
     sentence = str(refused.value)
-    assert sentence.startswith("settings: '7 wrong' is not allowed; ENFILA_")
+    assert sentence.startswith("settings: 7 of them are not allowed; ENFILA_")
     for given in ("'1-schema'", "'a b'", "'perhaps'", "'0'", "'HALF'", "'loudly'"):
         assert f"(given: {given})" in sentence
 
@@ -118,3 +118,63 @@ def test_an_unknown_database_in_the_environment_is_refused_without_its_password(
     monkeypatch.setenv("ENFILA_DATABASE_URL", "mysql://me:s3cret@host/db")
     with pytest.raises(InvalidRequest, match=r"^url: 'mysql://me:\*\*\*@host/db' is not allowed"):
         Enfila()
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("ENFILA_DATABASE_UR", "perhaps ENFILA_DATABASE_URL is meant"),
+        ("ENFILA_DB_URL", "perhaps ENFILA_DATABASE_URL is meant"),
+        ("ENFILA_POOLSIZE", "perhaps ENFILA_POOL_SIZE is meant"),
+        ("enfila_schem", "perhaps ENFILA_SCHEMA is meant"),
+        ("ENFILA_COLOUR", "the settings are ENFILA_AUTO_MIGRATE, ENFILA_DATABASE_URL"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused(
+    variable: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "postgresql://me:s3cret@host/db")
+    with pytest.raises(InvalidSettings) as refused:
+        Enfila()
+    beginning = f"settings: one of them is not allowed; {variable}: there is no such setting; "
+    assert str(refused.value).startswith(f"{beginning}{said}")
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "ENFILA_TEST_POSTGRES_URL",
+        "ENFILA_BENCH_POSTGRES_URL",
+        "ENFILA_PORT",
+        "ENFILA_PORT_8000_TCP_ADDR",
+        "ENFILA_WEB_SERVICE_HOST",
+        "ENFILA_SERVICE_PORT_HTTP",
+    ],
+)
+def test_variables_of_tests_and_of_kubernetes_are_left_alone(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "x")
+    monkeypatch.setenv("ENFILA_DATABASE_URL", "memory://")
+    assert Enfila().container.config.database_url() == "memory://"
+
+
+def test_the_file_that_is_used_without_a_url_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        _ = Enfila()
+    [warning] = caplog.records
+    assert (warning.name, warning.levelname) == ("enfila", "WARNING")
+    assert f"the jobs are in the file {tmp_path}/enfila.db;" in warning.message
+    assert "ENFILA_DATABASE_URL" in warning.message
+
+
+def test_a_url_in_the_environment_is_used_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ENFILA_DATABASE_URL", "memory://")
+    _ = Enfila()
+    assert not caplog.records

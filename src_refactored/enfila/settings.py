@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import difflib
+import logging
+import os
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Final, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from enfila.core.domain.errors import InvalidSettings
 from enfila.core.domain.showing import shown
+
+logger = logging.getLogger("enfila")
+
+_PREFIX: Final = "ENFILA_"
+_RESERVED: Final = ("TEST_", "BENCH_")
+"""Of this project's own tests and measurements."""
+_OF_KUBERNETES: Final = re.compile(r"(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_.*)?)")
+"""What Kubernetes tells every container of a service that is named `enfila` or `enfila-…`."""
 
 
 class Settings(BaseSettings):
@@ -45,20 +60,62 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """The settings of this process's environment.
 
+    Says once, as a warning, which file is used where no database is given.
+
     Raises:
-        InvalidSettings: everything that is wrong, in one message.
+        InvalidSettings: everything that is wrong, in one message; also variables that begin with
+            `ENFILA_` and are none of these.
     """
+    problems = [_unknown(each) for each in _unknown_variables(os.environ)]
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        raise InvalidSettings(
-            [
-                f"{_variable(each['loc'])}: {each['msg']} (given: {shown(each.get('input'))})"
-                for each in error.errors()
-            ]
-        ) from None
+        problems += [
+            f"{_variable(each['loc'])}: {each['msg']} (given: {shown(each.get('input'))})"
+            for each in error.errors()
+        ]
+    else:
+        if not problems:
+            if "database_url" not in settings.model_fields_set:
+                _warn_of_default(str(Path(settings.database_url.partition("///")[2]).resolve()))
+            return settings
+    raise InvalidSettings(problems) from None
+
+
+@cache
+def _warn_of_default(file: str) -> None:
+    logger.warning(
+        "no database is given: the jobs are in the file %s; set ENFILA_DATABASE_URL, or give the "
+        "URL as in Enfila('sqlite:///jobs.db')",
+        file,
+    )
+
+
+def _unknown_variables(given: Iterable[str]) -> list[str]:
+    """Those that begin like ours and are none, sorted: most likely they are misspelt."""
+    names = sorted(name for name in given if name.upper().startswith(_PREFIX))
+    known = _known()
+    return [name for name in names if name.upper() not in known and not _is_of_others(name)]
+
+
+def _is_of_others(name: str) -> bool:
+    rest = name.upper().removeprefix(_PREFIX)
+    return rest.startswith(_RESERVED) or _OF_KUBERNETES.fullmatch(rest) is not None
+
+
+def _unknown(name: str) -> str:
+    known = {each.removeprefix(_PREFIX): each for each in _known()}
+    near = difflib.get_close_matches(name.upper().removeprefix(_PREFIX), known, n=1)
+    if near:
+        return f"{name}: there is no such setting; perhaps {known[near[0]]} is meant"
+    return f"{name}: there is no such setting; the settings are {', '.join(sorted(_known()))}"
+
+
+def _known() -> frozenset[str]:
+    fields = Settings.model_fields.items()
+    return frozenset(_variable((str(each.validation_alias or name),)) for name, each in fields)
 
 
 def _variable(place: tuple[int | str, ...]) -> str:
     name = str(place[0]).upper()
-    return name if name.startswith("ENFILA_") else f"ENFILA_{name}"
+    return name if name.startswith(_PREFIX) else f"{_PREFIX}{name}"

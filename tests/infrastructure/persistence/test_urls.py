@@ -51,6 +51,14 @@ REFUSED: Final = [
     ("postgresql+psycopg://h/d?prepare_threshold=never", "give a whole number, or None"),
     ("postgresql+psycopg://h/d?connect_timeout=x", "give a whole number"),
     ("postgresql+psycopg://h/d?keepalives_idle=x", "give a whole number"),
+    ("postgresql+pg8000://h/d", "'postgresql+pg8000://h/d' is not allowed; enfila does not use"),
+    ("postgresql+pg8000://h/d", "the driver 'pg8000': begin with postgresql://"),
+    ("sqlite+pysqlcipher:///d", "'sqlite+pysqlcipher:///d' is not allowed; enfila does not use"),
+    ("postgresql://u:secret@more@h/d", "'postgresql://u:***@h/d' is not allowed; in a URL the"),
+    ("postgresql://u:secret@a:b/c@h/d", "of a name or password are percent-encoded"),
+    ("postgresql://h", "url: 'postgresql://h' names no database; give the name of a database"),
+    ("postgresql+psycopg://u:secret@h/", "such as postgresql://u:***@h/database"),
+    ("postgresql:///?host=/run/postgresql", "names no database"),
     *(
         (f"postgresql+{driver}://h/d?{option}", said)
         for driver in ("asyncpg", "psycopg")
@@ -78,6 +86,33 @@ def test_what_would_be_dropped_is_refused_in_words(url: str, said: str) -> None:
         Enfila(url)
     assert said in str(refusal.value)
     assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "used"),
+    [
+        ("sqlite+aiosqlite:///jobs.db", "sqlite+pysqlite:///jobs.db"),
+        ("postgresql+psycopg2://me@h/d", "postgresql+asyncpg://me@h/d"),
+        ("postgresql+psycopg2cffi://me@h/d", "postgresql+asyncpg://me@h/d"),
+        ("postgresql+psycopg_async://me@h/d", "postgresql+psycopg://me@h/d"),
+        ("postgres://me@h/d", "postgresql+asyncpg://me@h/d"),
+        ("postgresql://me%40server:a%40b@h/d", "postgresql+asyncpg://me%40server:***@h/d"),
+    ],
+)
+def test_the_url_of_another_driver_of_the_same_database_is_taken(url: str, used: str) -> None:
+    storage = Enfila(url).storage
+    assert isinstance(storage, SqlAlchemyStorage)
+    assert str(storage.url) == used
+
+
+@pytest.mark.parametrize("option", ["?service=jobs", "?database=jobs"])
+def test_a_database_may_be_named_by_an_option(option: str) -> None:
+    assert Enfila(f"postgresql+asyncpg://h{option}").storage is not None
+
+
+def test_a_database_may_be_named_as_libpq_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGDATABASE", "jobs")
+    assert Enfila("postgresql://h").storage is not None
 
 
 @pytest.mark.parametrize("schema", ["pg_x", "PG_catalog", "pg_temp"])

@@ -54,15 +54,18 @@ class InvalidRequest(EnfilaError, ValueError):
         field: the name of the wrong field.
         value: what was given.
         allowed: a description of what is accepted.
+
+    The message says "<value> is not allowed"; where no value is wrong, `problem` says what is.
     """
 
-    def __init__(self, field: str, value: object, allowed: str) -> None:
+    def __init__(
+        self, field: str, value: object, allowed: str, *, problem: str | None = None
+    ) -> None:
         self.field = field
         self.value = value
         self.allowed = allowed
-        super().__init__(
-            f"{plain(field, LONGEST_SHOWN)}: {shown(value)} is not allowed; {plain(allowed)}"
-        )
+        wrong = f"{shown(value)} is not allowed" if problem is None else plain(problem)
+        super().__init__(f"{plain(field, LONGEST_SHOWN)}: {wrong}; {plain(allowed)}")
 
 
 class InvalidSettings(InvalidRequest):
@@ -70,7 +73,13 @@ class InvalidSettings(InvalidRequest):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__("settings", f"{len(problems)} wrong", "; ".join(map(plain, problems)))
+        count = f"{len(problems)} of them are" if len(problems) > 1 else "one of them is"
+        super().__init__(
+            "settings",
+            self.problems,
+            "; ".join(map(plain, problems)),
+            problem=f"{count} not allowed",
+        )
 
 
 class UnknownTimeZone(InvalidRequest):
@@ -96,7 +105,8 @@ class DriverMissing(InvalidRequest):
         super().__init__(
             "url",
             scheme,
-            f"its driver {shown(package)} is not installed: pip install 'enfila[{plain(extra)}]'",
+            f"pip install 'enfila[{plain(extra)}]'",
+            problem=f"{shown(scheme)} needs the driver {shown(package)}, which is not installed",
         )
 
 

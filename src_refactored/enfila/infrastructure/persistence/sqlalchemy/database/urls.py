@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 _SECRETS: Final = ("password", "sslpassword")
 
@@ -42,6 +43,11 @@ def shown(url: URL) -> str:
     )
 
 
-def without_password(text: object) -> str:
-    """A malformed URL for an error message, without what looks like a password."""
-    return re.sub(r"(//[^:@/]*):.*@", r"\1:***@", str(text))
+def as_given(text: str | URL) -> str:
+    """A database URL as a refusal quotes it: whole, with stars in place of the password."""
+    try:
+        readable = make_url(text).render_as_string(hide_password=True)
+    except (ArgumentError, TypeError, ValueError):
+        readable = str(text)
+    hidden = re.sub(r"(//[^:/]*):.*@", r"\1:***@", readable)
+    return re.sub(rf"(?<=[?&])({'|'.join(_SECRETS)})=[^&]*", r"\1=***", hidden)

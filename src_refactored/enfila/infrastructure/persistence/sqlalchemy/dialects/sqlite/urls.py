@@ -54,5 +54,9 @@ def _is_length(text: str) -> bool:
 
 _PYSQLITE: Final = Driver("sqlite+pysqlite", ("sqlite3",), adapted=_checked)
 
-SCHEMES: Final[Schemes] = {"sqlite": (_PYSQLITE,), "sqlite+pysqlite": (_PYSQLITE,)}
+SCHEMES: Final[Schemes] = dict.fromkeys(
+    # A URL may be shared with a program that reaches the file over aiosqlite.
+    ("sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"),
+    (_PYSQLITE,),
+)
 EXAMPLES: Final = "sqlite:///file.db"
