@@ -64,8 +64,8 @@ class Enfila(ForkAware):
             out, but for the clock.
 
     Attributes:
-        job: the decorator that declares a job type: `@app.job("email:welcome", queue="email")`;
-            see `JobTypeRegistry.job`.
+        job: the decorator that declares a job type: `@app.job("email:welcome", queue="email")`, or
+            `@app.job` alone; see `JobTypeRegistry.job`.
         intercept: registers an `Interceptor` within those that are there, at any time.
         schedules: makes, changes and explains schedules.
 

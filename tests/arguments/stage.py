@@ -239,7 +239,7 @@ async def _typed(a: int = 0) -> None:
 async def answered(parameter: Parameter, value: Any) -> Any:
     """Calls, and waits for what there is to wait for."""
     answer = parameter.call(value)
-    if parameter.callee == "JobTypeRegistry.job":
+    if parameter.callee == "JobTypeRegistry.job" and not isinstance(answer, DeclaredJob):
         answer = answer(_typed)
     if inspect.isawaitable(answer):
         async with asyncio.timeout(20):

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -50,6 +51,49 @@ def test_the_definition_holds_what_the_decorator_was_given(types: JobTypeRegistr
     assert definition.options == JobOptions(
         attempts=3, backoff=Backoff.fixed(5), timeout=60, priority=-1, tags=["biz"]
     )
+
+
+async def test_without_a_name_the_one_of_the_function_or_class_is_taken(
+    types: JobTypeRegistry,
+) -> None:
+    @types.job
+    async def bare(value: int) -> int:
+        """Doubles."""
+        return value * 2
+
+    @types.job()
+    def called(value: int) -> int:
+        return value * 2
+
+    @types.job(queue="slow")
+    async def moved(value: int) -> int:
+        return value * 2
+
+    class Doubling:
+        async def run(self, value: int) -> int:
+            return value * 2
+
+    doubling = types.job(Doubling)
+    assert [(each.name, each.queue) for each in types] == [
+        ("bare", "default"),
+        ("called", "default"),
+        ("moved", "slow"),
+        ("Doubling", "default"),
+    ]
+    assert bare.definition.description == "Doubles."
+    for declared in (bare, called, moved, doubling):
+        assert await declared.call_now(21) == 42
+
+
+class NamelessTarget:
+    def run(self) -> None: ...
+
+
+@pytest.mark.parametrize("nameless", [lambda: None, partial(print), NamelessTarget()])
+def test_what_has_no_name_has_to_be_given_one(types: JobTypeRegistry, nameless: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"^name: this target has none .*types\.job\('name'\)"):
+        types.job(nameless)
+    assert not len(types)
 
 
 def test_types_are_found_by_name_in_the_order_of_their_declaration(types: JobTypeRegistry) -> None:

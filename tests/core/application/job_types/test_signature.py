@@ -57,6 +57,48 @@ async def test_arguments_are_rebuilt_in_the_types_of_the_parameters(
     assert seen == [ORDER, Colour.RED, {"a"}]
 
 
+async def test_a_first_parameter_named_job_without_annotation_gets_the_active_job(
+    types: JobTypeRegistry,
+) -> None:
+    @types.job
+    async def on_loop(job, to: str) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001 - it is meant
+        return f"{type(job).__name__} {to}"
+
+    @types.job
+    def in_thread(job, to: str) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001 - it is meant
+        return f"{type(job).__name__} {to}"
+
+    class Method:
+        async def run(self, job, to: str) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001 - it is meant
+            return f"{type(job).__name__} {to}"
+
+    assert await on_loop.call_now(to="a") == "ActiveJob a"
+    assert await in_thread.call_now("a") == "SyncActiveJob a"
+    for target in (Method, Method()):
+        declared: Any = types.job(f"by {target}")(target)
+        assert await declared.call_now("a") == "ActiveJob a"
+
+
+async def test_a_parameter_named_job_is_an_argument_where_it_says_so(
+    types: JobTypeRegistry,
+) -> None:
+    @types.job
+    async def annotated(job: str) -> str:
+        return job
+
+    @types.job
+    async def with_default(job="none"):  # type: ignore[no-untyped-def]  # noqa: ANN001,ANN202 - it is meant
+        return job
+
+    @types.job
+    async def second(to: str, job) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001 - it is meant
+        return f"{to} {job}"
+
+    assert await annotated.call_now("baker") == "baker"
+    assert await with_default.call_now("baker") == "baker"
+    assert await second.call_now("ada", "baker") == "ada baker"
+
+
 def typed(
     number: int, share: float, text: str, *, at: datetime, key: UUID, colours: list[Colour] | None
 ) -> None: ...

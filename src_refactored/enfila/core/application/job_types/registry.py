@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, Concatenate, Final, cast, overload
 
-from enfila.core.application.job_types.declared_job import DeclaredJob
+from enfila.core.application.job_types.declared_job import DeclaredJob, P, R
 from enfila.core.application.job_types.implementation import (
     Implementation,
     description_of,
     implementation,
 )
-from enfila.core.application.job_types.job_decorator import JobDecorator
+from enfila.core.application.job_types.job_decorator import JobDecorator, Running
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.adding.job_catalog import JobCatalog, Terms
 from enfila.core.application.queue.adding.payload_codec import PayloadCodec
+from enfila.core.application.worker.running.active_job import ActiveJob, SyncActiveJob
 from enfila.core.application.worker.running.processor import Handler, HandlerSource
 from enfila.core.domain.checking import instance
 from enfila.core.domain.duration import Duration
@@ -24,7 +25,7 @@ from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
 from enfila.core.domain.job.policies.backoff import Backoff
 from enfila.core.domain.job_type import DEFAULT_QUEUE, JobType
 from enfila.core.domain.schedule.definition import ScheduleDefinition
-from enfila.core.domain.showing import shown
+from enfila.core.domain.showing import class_name, shown
 
 QueueFinder = Callable[[str], AbstractQueue[Any, Any]]
 """Finds a queue by its name."""
@@ -55,9 +56,36 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
 
     # ── declaring ────────────────────────────────────────────────────────────────────────────
 
+    @overload
+    def job(
+        self, name: type[Running[P, Coroutine[Any, Any, R]]], /
+    ) -> DeclaredJob[..., Any, P, R]: ...
+
+    @overload
+    def job(self, name: Running[P, Coroutine[Any, Any, R]], /) -> DeclaredJob[..., Any, P, R]: ...
+
+    @overload
+    def job(
+        self, name: Callable[Concatenate[ActiveJob[Any], P], Coroutine[Any, Any, R]], /
+    ) -> DeclaredJob[Concatenate[ActiveJob[Any], P], Coroutine[Any, Any, R], P, R]: ...
+
+    @overload
+    def job(
+        self, name: Callable[Concatenate[SyncActiveJob[Any], P], R], /
+    ) -> DeclaredJob[Concatenate[SyncActiveJob[Any], P], R, P, R]: ...
+
+    @overload
+    def job(
+        self, name: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> DeclaredJob[P, Coroutine[Any, Any, R], P, R]: ...
+
+    @overload
+    def job(self, name: Callable[P, R], /) -> DeclaredJob[P, R, P, R]: ...
+
+    @overload
     def job(
         self,
-        name: str,
+        name: str | None = None,
         *,
         queue: str = DEFAULT_QUEUE,
         attempts: int | None = None,
@@ -69,16 +97,34 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
         display_name: str = "",
         description: str | None = None,
         enabled: bool = True,
-    ) -> JobDecorator:
-        """Declares what it decorates as a job type.
+    ) -> JobDecorator: ...
+
+    def job(
+        self,
+        name: Any = None,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        attempts: int | None = None,
+        backoff: Backoff | None = None,
+        timeout: Duration | None = None,
+        priority: int | None = None,
+        options: JobOptions | None = None,
+        max_concurrency: int | None = None,
+        display_name: str = "",
+        description: str | None = None,
+        enabled: bool = True,
+    ) -> JobDecorator | DeclaredJob[..., Any, ..., Any]:
+        """Declares what it decorates as a job type: `@types.job("name", …)`, or bare `@types.job`.
 
         That is an async function (runs on the event loop), a plain one (runs in a thread), a class
         with such a method `run` (made anew for each run, without arguments), or an object with one.
         Its parameters and its result have types that pydantic knows; a parameter annotated with
-        `ActiveJob` (`SyncActiveJob` in a plain function) gets the active job.
+        `ActiveJob` (`SyncActiveJob` in a plain function) gets the active job, and so does a first
+        one that is named `job` and has no annotation.
 
         Args:
-            name: what its jobs are named; unique in an installation.
+            name: what its jobs are named; unique in an installation. None for the name of the
+                function or class.
             queue: where its jobs are added.
             attempts: how often a job of it may be tried in all, as in `JobOptions`.
             backoff: the wait between attempts.
@@ -103,7 +149,7 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
 
         def declare(target: Any) -> DeclaredJob[..., Any, ..., Any]:  # noqa: ANN401 - as `JobDecorator` says
             definition = JobType(
-                name=name,
+                name=_name_of(target) if name is None else name,
                 queue=queue,
                 options=defaults,
                 max_concurrency=max_concurrency,
@@ -113,6 +159,9 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
             )
             return self._declared(target, implementation(definition, target))
 
+        if _is_target(name):
+            target, name = name, None
+            return declare(target)
         return cast("JobDecorator", declare)
 
     def _declared(
@@ -215,6 +264,20 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
         if self._definer is None:
             raise _without_an_app()
         return self._definer(*words, **settings)
+
+
+def _is_target(name: object) -> bool:
+    """Whether the decorator stands without parentheses."""
+    return not isinstance(name, str) and (callable(name) or callable(getattr(name, "run", None)))
+
+
+def _name_of(target: object) -> str:
+    found = class_name(target) if isinstance(target, type) else getattr(target, "__name__", None)
+    if not isinstance(found, str) or not found.isidentifier():
+        raise InvalidRequest(
+            "name", target, "write types.job('name')", problem="this target has none of its own"
+        )
+    return found
 
 
 def _without_an_app() -> InvalidRequest:

@@ -28,7 +28,8 @@ class Signature:
     """Converts the arguments of a typed function to JSON and back, and its result too.
 
     Parameters annotated with `ActiveJob` or `SyncActiveJob` get the active job; they are no part of
-    the payload. A parameter without an annotation takes any JSON. What a caller leaves out is not
+    the payload. So does a first parameter that is named `job` and has no annotation. Any other
+    parameter without an annotation takes any JSON. What a caller leaves out is not
     stored: the function's own default counts when the job runs.
 
     Attributes:
@@ -45,10 +46,12 @@ class Signature:
         every = _every_parameter(name, function)[1 if is_method else 0 :]
         self._hints = _hints(name, function)
         self.job_parameters: Final = tuple(
-            each.name for each in every if _is_active_job(self._hints.get(each.name))
+            each.name
+            for place, each in enumerate(every)
+            if _is_active_job(self._hints.get(each.name)) or (place == 0 and _is_plain_job(each))
         )
         self.wants_active_job: Final = any(
-            ActiveJob in _kinds(self._hints[each]) for each in self.job_parameters
+            ActiveJob in _kinds(self._hints.get(each)) for each in self.job_parameters
         )
         self._parameters = inspect.Signature(
             [each for each in every if each.name not in self.job_parameters]
@@ -154,6 +157,12 @@ def _kinds(hint: object) -> list[object]:
 
 def _is_active_job(hint: object) -> bool:
     return any(kind in _ACTIVE for kind in _kinds(hint))
+
+
+def _is_plain_job(parameter: inspect.Parameter) -> bool:
+    """Whether it is written like the parameter of a processor."""
+    is_bare = parameter.annotation is parameter.empty and parameter.default is parameter.empty
+    return parameter.name == "job" and is_bare and parameter.kind in _NAMED
 
 
 def _result(hints: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an annotation
