@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from enfila import ActiveJob, Enfila, Interceptor, Job, Proceed, RunningJob, SyncActiveJob
 
@@ -50,13 +49,13 @@ class LogContext(Interceptor):
             raise
 
 
-async def invoice(job: ActiveJob[Any]) -> str:
+async def invoice(job: ActiveJob) -> str:
     """A handler on the event loop."""
     log.info("invoice %s for %s", job.payload, TENANT.get())
     return f"invoice {job.payload} of {TENANT.get()}"
 
 
-def print_label(job: SyncActiveJob[Any]) -> str:
+def print_label(job: SyncActiveJob) -> str:
     """A handler in a thread."""
     log.info("label %s for %s", job.payload, TENANT.get())
     return f"label {job.payload} of {TENANT.get()}"

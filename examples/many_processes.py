@@ -16,7 +16,6 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from enfila import ActiveJob, Enfila, MaintenanceOptions, WorkerOptions, WorkerProcesses
 
@@ -27,7 +26,7 @@ URL = "EXAMPLE_URL"
 OPTIONS = WorkerOptions(lock_duration=1, maintenance=MaintenanceOptions(stalled_interval=0.3))
 
 
-async def resize(job: ActiveJob[Any]) -> int:
+async def resize(job: ActiveJob) -> int:
     """The processor. Its first run never ends by itself."""
     await job.update_progress(os.getpid())
     if job.stalled_count == 0:

@@ -56,19 +56,19 @@ PATIENCE = 15.0  # seconds, for what takes one
 # ── The work ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def send_mail(job: ActiveJob[Any]) -> str:
+async def send_mail(job: ActiveJob) -> str:
     """A function gets a job and does it. What it returns becomes the job's result."""
     await asyncio.sleep(0.2)
     return f"sent to {job.payload['to']}"
 
 
-async def count_books(job: ActiveJob[Any]) -> dict[str, int]:
+async def count_books(job: ActiveJob) -> dict[str, int]:
     """Payloads and results are JSON."""
     await asyncio.sleep(0.2)
     return {"books": 250 * job.payload["shelves"]}
 
 
-async def print_pages(job: ActiveJob[Any]) -> dict[str, int]:
+async def print_pages(job: ActiveJob) -> dict[str, int]:
     """Reports as it goes. Log and progress are stored with the job, for everybody to see."""
     pages: int = job.payload["pages"]
     for page in range(1, pages + 1):
@@ -78,7 +78,7 @@ async def print_pages(job: ActiveJob[Any]) -> dict[str, int]:
     return {"pages": pages}
 
 
-def draw_cover(job: SyncActiveJob[Any]) -> str:
+def draw_cover(job: SyncActiveJob) -> str:
     """A plain function runs in a thread, so it may block."""
     time.sleep(0.4)
     job.update_progress("sketched")
@@ -86,12 +86,12 @@ def draw_cover(job: SyncActiveJob[Any]) -> str:
     return f"{job.payload['title']}.png"
 
 
-async def read_aloud(_job: ActiveJob[Any]) -> None:
+async def read_aloud(_job: ActiveJob) -> None:
     """Would take an hour if nobody cancelled it."""
     await asyncio.sleep(3600)
 
 
-async def call_the_bank(job: ActiveJob[Any]) -> str:
+async def call_the_bank(job: ActiveJob) -> str:
     """Any exception fails the attempt. The job's options say whether another one follows."""
     await asyncio.sleep(0.1)
     if job.attempt <= job.payload["outages"]:
@@ -99,12 +99,12 @@ async def call_the_bank(job: ActiveJob[Any]) -> str:
     return "paid"
 
 
-async def import_prices(job: ActiveJob[Any]) -> None:
+async def import_prices(job: ActiveJob) -> None:
     """Knows that another attempt would not help, and says so."""
     raise Unrecoverable(f"{job.payload['file']} is no price list")
 
 
-async def hand_over(job: ActiveJob[Any]) -> str | Snooze:
+async def hand_over(job: ActiveJob) -> str | Snooze:
     """Being early is no failure: a snooze costs no attempt."""
     if time.time() < job.payload["courier_comes_at"]:
         return Snooze(0.6)
@@ -429,7 +429,7 @@ async def first_line(process: asyncio.subprocess.Process) -> str:
 async def take_a_job_and_abandon_it(url: str) -> None:
     """What the other process does: it serves the same queue, and holds what it gets."""
 
-    async def hold(job: ActiveJob[Any]) -> None:
+    async def hold(job: ActiveJob) -> None:
         print(job.id, flush=True)
         await asyncio.sleep(60)
 
@@ -464,7 +464,7 @@ def next_event(
         if not told.done() and of in {None, getattr(event, "job_name", None)}:
             told.set_result(None)
 
-    queue.on(name, listen)
+    queue.add_listener(name, listen)
     told.add_done_callback(lambda _: queue.off(name, listen))
     return told
 
@@ -514,7 +514,7 @@ class Stage:
         """Shows the events of a queue and a worker as they are told."""
         for name, (style, describe) in EVENTS.items():
             emitter = worker if name.startswith("worker.") else queue
-            emitter.on(name, partial(self._show, style, describe))
+            emitter.add_listener(name, partial(self._show, style, describe))
 
     def announce(self, title: str, story: str) -> None:
         """Shows the heading of an act."""

@@ -121,7 +121,7 @@ async def wait_for_runs(app: Enfila, slug: str, count: int) -> None:
 async def live_through_a_day(app: Enfila) -> None:
     """Has the schedules tick, and a worker do the jobs. In real life these are many processes."""
     scheduler = app.scheduler(SchedulerOptions(poll_interval=0.02, record_interval=0.1))
-    scheduler.on(ScheduleTicked.name, tell)
+    scheduler.on("schedule.ticked", tell)
     # A lock is held by the app's clock too: half a minute of it would be over in no time.
     options = WorkerOptions(concurrency=4, lock_duration=timedelta(days=30), maintenance=None)
     async with app.worker(options=options), scheduler:

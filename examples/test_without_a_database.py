@@ -66,7 +66,7 @@ class TrialReminders:
         )
         return await self._queue.add("remind", {"user": user}, options)
 
-    async def remind(self, job: ActiveJob[Any]) -> None:
+    async def remind(self, job: ActiveJob) -> None:
         """The processor."""
         self._mailbox.send(job.payload["user"])
 

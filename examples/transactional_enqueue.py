@@ -17,7 +17,6 @@ import contextlib
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import create_engine, make_url, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -50,7 +49,7 @@ async def with_a_session(url: str) -> None:
     engine = create_engine(url)
     Base.metadata.create_all(engine)
 
-    def confirm(job: SyncActiveJob[Any]) -> str:
+    def confirm(job: SyncActiveJob) -> str:
         with Session(engine) as session, session.begin():
             order = session.get_one(Order, job.payload["order"])
             order.is_confirmed = True
@@ -92,7 +91,7 @@ async def with_an_async_session(url: str) -> None:
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
 
-    async def confirm(job: ActiveJob[Any]) -> str:
+    async def confirm(job: ActiveJob) -> str:
         async with AsyncSession(engine) as session, session.begin():
             order = await session.get_one(Order, job.payload["order"])
             order.is_confirmed = True

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from enfila import SchedulerOptions
-from enfila.core.domain.schedule.events import SchedulerErrorOccurred, SchedulerReady
+from enfila.core.domain.schedule.events import SchedulerReady
 from enfila.testing import AcceleratedClock
 from tests.processes.history import Ended, Imported, Journal, Ready
 from tests.processes.plans import Plan, die_with_the_parent, read_plan, wait_for_go
@@ -45,8 +45,8 @@ async def schedule(plan: SchedulerPlan, journal: Journal) -> None:
         def troubled(event: Any) -> None:
             print(event, flush=True)
 
-        scheduler.on(SchedulerReady.name, ready)
-        scheduler.on(SchedulerErrorOccurred.name, troubled)
+        scheduler.on("scheduler.ready", ready)
+        scheduler.on("scheduler.error", troubled)
         await scheduler.run()
 
 

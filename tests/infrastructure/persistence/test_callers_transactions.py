@@ -75,7 +75,7 @@ async def caller(url: str, kind: str, repository: SqlAlchemyJobRepository) -> As
 def told(queue: Queue) -> list[str]:
     """The names of the jobs of which `job.added` was told, in that order."""
     told: list[str] = []
-    queue.on(JobAdded.name, lambda event: told.append(event.job_name))
+    queue.on("job.added", lambda event: told.append(event.job_name))
     return told
 
 
@@ -305,7 +305,7 @@ def test_add_sync_with_a_session_needs_no_loop_at_all(url: str, engine: sa.Engin
     asyncio.run(repository.open())
     queue: Queue = QueueService(f"email-{uuid4().hex}", repository)
     told: list[str] = []
-    queue.on(JobAdded.name, lambda event: told.append(event.job_name))
+    queue.on("job.added", lambda event: told.append(event.job_name))
     with Session(engine) as session, session.begin():
         queue.add_sync("welcome", {"to": "ada"}, session=session)
         assert told == []

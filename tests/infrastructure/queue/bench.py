@@ -26,7 +26,7 @@ class Bench:
     def listen(self, *names: str) -> None:
         """Notes events of these names from now on, in the order in which they are told."""
         for name in names:
-            self.queue.on(name, self._hear)
+            self.queue.add_listener(name, self._hear)
 
     def _hear(self, event: Event) -> None:
         self.events.append(event)

@@ -251,7 +251,7 @@ async def test_the_queues_of_one_write_are_told_only_of_what_was_not_stale(
 ) -> None:
     heard: list[tuple[str, str]] = []
     for name, queue in queues.items():
-        queue.on("job.completed", lambda event, at=name: heard.append((at, event.queue)))
+        queue.add_listener("job.completed", lambda event, at=name: heard.append((at, event.queue)))
         await types.job(f"of {name}", queue=name)(lambda: None).enqueue()
     served = serve()
     lost, held = await fetch(served, types)

@@ -46,7 +46,7 @@ async def make_scheduler(stage: Stage) -> AsyncIterator[MakeScheduler]:
         yield make
 
 
-def heard(scheduler: SchedulerService, name: str) -> asyncio.Future[Event]:
+def heard(scheduler: SchedulerService, name: Any) -> asyncio.Future[Event]:
     """The next event of this name; from now on, whenever it is awaited."""
     arrived: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
     scheduler.once(name, arrived.set_result)

@@ -19,13 +19,30 @@ class Running(Protocol[P, A_co]):
         ...
 
 
+class RunningWithJob(Protocol[P, A_co]):
+    """Protocol of the same whose `run` takes the active job first."""
+
+    def run(self, job: ActiveJob, /, *args: P.args, **kwargs: P.kwargs) -> A_co:
+        """One run."""
+        ...
+
+
 class JobDecorator(Protocol):
     """The decorator that declares a job type; `JobTypeRegistry.job` says what it takes.
 
-    Type checkers see through an active job that is the first parameter. mypy makes `Any` of all if
-    `Any` stands in the signature, so write `ActiveJob[object]` there; and it does not see what a
+    Type checkers see through an active job that is the first parameter. mypy does not see what a
     decorator makes of a class: call it, `pipeline = types.job("pipeline")(Pipeline)`.
     """
+
+    @overload
+    def __call__(
+        self, target: type[RunningWithJob[P, Coroutine[Any, Any, R]]], /
+    ) -> DeclaredJob[..., Any, P, R]: ...
+
+    @overload
+    def __call__(
+        self, target: RunningWithJob[P, Coroutine[Any, Any, R]], /
+    ) -> DeclaredJob[..., Any, P, R]: ...
 
     @overload
     def __call__(

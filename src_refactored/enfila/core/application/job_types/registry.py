@@ -12,7 +12,7 @@ from enfila.core.application.job_types.implementation import (
     description_of,
     implementation,
 )
-from enfila.core.application.job_types.job_decorator import JobDecorator, Running
+from enfila.core.application.job_types.job_decorator import JobDecorator, Running, RunningWithJob
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.adding.job_catalog import JobCatalog, Terms
 from enfila.core.application.queue.adding.payload_codec import PayloadCodec
@@ -55,6 +55,16 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
         self._definer: Definer | None = None
 
     # ── declaring ────────────────────────────────────────────────────────────────────────────
+
+    @overload
+    def job(
+        self, name: type[RunningWithJob[P, Coroutine[Any, Any, R]]], /
+    ) -> DeclaredJob[..., Any, P, R]: ...
+
+    @overload
+    def job(
+        self, name: RunningWithJob[P, Coroutine[Any, Any, R]], /
+    ) -> DeclaredJob[..., Any, P, R]: ...
 
     @overload
     def job(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from enfila.core.application.emitter import Emitter
+from enfila.core.application.listening import ListensToQueue
 from enfila.core.application.queue.claims.job_source import JobSource, P, R
 from enfila.core.application.queue.queue_roles import (
     ClaimedJobWriter,
@@ -43,6 +44,16 @@ class AbstractQueue(  # type: ignore[misc]
     def __init__(self, name: str) -> None:
         super().__init__(QUEUE_EVENTS)
         self.name = name
+
+    @property
+    def on(self) -> ListensToQueue:  # type: ignore[override]  # a method of pyee's, typed by the event
+        """Adds a listener: `queue.on("job.failed", f)`, or as a decorator without `f`."""
+        return cast("ListensToQueue", super().on)
+
+    @property
+    def once(self) -> ListensToQueue:  # type: ignore[override]  # as above
+        """As `on`, for one event."""
+        return cast("ListensToQueue", super().once)
 
     async def fetch_next_job_and_lock(
         self, worker_id: WorkerId, lock_duration: Duration

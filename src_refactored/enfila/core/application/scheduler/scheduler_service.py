@@ -9,10 +9,11 @@ from datetime import timedelta
 from enum import Enum, auto
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.interceptors import Interceptors, InterceptorsLike
+from enfila.core.application.listening import ListensToScheduler
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.wake_up import ALL_SCHEDULES, Hint, WakeUp
@@ -92,6 +93,16 @@ class SchedulerService(Emitter):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_watching: Callable[[], None] = _nothing
         self._make_loops()
+
+    @property
+    def on(self) -> ListensToScheduler:  # type: ignore[override]  # a method of pyee's, typed by the event
+        """Adds a listener: `scheduler.on("scheduler.error", f)`, or as a decorator without `f`."""
+        return cast("ListensToScheduler", super().on)
+
+    @property
+    def once(self) -> ListensToScheduler:  # type: ignore[override]  # as above
+        """As `on`, for one event."""
+        return cast("ListensToScheduler", super().once)
 
     def _make_loops(self) -> None:
         options = self.options

@@ -13,6 +13,7 @@ from typing import Final, Generic, NoReturn, Self, TypeVar, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.interceptors import Interceptors, InterceptorsLike
+from enfila.core.application.listening import ListensToWorker
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.queue.claims.job_source import JobSource
 from enfila.core.application.runtime.per_loop import call_on
@@ -113,6 +114,16 @@ class WorkerService(Emitter, Generic[P, R]):
         self._interrupt: BaseException | None = None
         self._stop_hearing: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def on(self) -> ListensToWorker:  # type: ignore[override]  # a method of pyee's, typed by the event
+        """Adds a listener: `worker.on("worker.error", f)`, or as a decorator without `f`."""
+        return cast("ListensToWorker", super().on)
+
+    @property
+    def once(self) -> ListensToWorker:  # type: ignore[override]  # as above
+        """As `on`, for one event."""
+        return cast("ListensToWorker", super().once)
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────
 

@@ -8,6 +8,8 @@ from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from typing_extensions import TypeVar as TypeVarWithDefault
+
 from enfila.core.application.queue.claims.progress import log_line, progress_document
 from enfila.core.application.worker.running.run import Run
 from enfila.core.domain.duration import Duration, duration
@@ -18,7 +20,8 @@ from enfila.core.domain.json_document import Json, JsonDocument
 from enfila.core.domain.schedule.scheduled_for import ScheduledFor
 from enfila.core.domain.showing import shown
 
-P = TypeVar("P")
+P_co = TypeVarWithDefault("P_co", covariant=True, default=Any)
+"""The type of a payload; a bare `ActiveJob` says nothing about it."""
 T = TypeVar("T")
 
 
@@ -36,7 +39,7 @@ class JobControls(Protocol):
         ...
 
 
-class _RunningJob(Generic[P]):
+class _RunningJob(Generic[P_co]):
     """What the jobs of async and of plain processors have in common."""
 
     __slots__ = ("_controls", "_payload", "_run")
@@ -67,9 +70,9 @@ class _RunningJob(Generic[P]):
         return self._run.job.queue
 
     @property
-    def payload(self) -> P:
+    def payload(self) -> P_co:
         """Its payload, in the type of the processor's annotation or of the queue; else JSON."""
-        return cast("P", self._payload)
+        return cast("P_co", self._payload)
 
     @property
     def attempt(self) -> int:
@@ -134,7 +137,7 @@ class _RunningJob(Generic[P]):
         )
 
 
-class ActiveJob(_RunningJob[P]):
+class ActiveJob(_RunningJob[P_co]):
     """The job as an async processor gets it."""
 
     __slots__ = ()
@@ -180,7 +183,7 @@ class ActiveJob(_RunningJob[P]):
         await self._controls.extend_lock(self._run, duration("duration", length, allow_zero=False))
 
 
-class SyncActiveJob(_RunningJob[P]):
+class SyncActiveJob(_RunningJob[P_co]):
     """The job as a plain function gets it, in its thread. Its methods block until the commit."""
 
     __slots__ = ("_cancelled", "_loop")
