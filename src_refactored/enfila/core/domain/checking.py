@@ -6,7 +6,8 @@ Each function returns the value, in the one form that the rest of enfila knows, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import UnionType
@@ -112,6 +113,15 @@ def several(field: str, value: Iterable[T], allowed: str) -> list[T]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InvalidRequest(field, value, f"give {allowed}")
     return list(value)
+
+
+def known_names(given: Iterable[str], known: Collection[str]) -> None:
+    """Refuses an option by name that there is none of, with the one that is perhaps meant."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            allowed = f"perhaps {near[0]} is meant" if near else f"there are {', '.join(known)}"
+            raise InvalidRequest(name, name, allowed, problem="there is no option of this name")
 
 
 def instant(field: str, value: datetime) -> datetime:

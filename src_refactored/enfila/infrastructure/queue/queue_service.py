@@ -6,7 +6,7 @@ import asyncio
 import random as randomness
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from enfila.core.application.in_process_wake_up import InProcessWakeUp
 from enfila.core.application.interceptors import Interceptors, InterceptorsLike
@@ -17,6 +17,7 @@ from enfila.core.application.ports.wake_up import Hint, WakeUp
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.queue.adding.job_catalog import JobCatalog
 from enfila.core.application.queue.adding.new_job import NewJob, NewJobLike, new_job
+from enfila.core.application.queue.adding.option_arguments import OptionArguments, with_named
 from enfila.core.application.queue.adding.payload_codec import Annotation, PayloadCodec
 from enfila.core.application.queue.claims.job_source import P, R
 from enfila.core.application.queue.claims.progress import log_line, progress_document
@@ -175,9 +176,10 @@ class QueueService(AbstractQueue[P, R]):
         options: JobOptions | None = None,
         *,
         session: CallersTransaction | None = None,
+        **given: Unpack[OptionArguments],
     ) -> JobHandle[R]:
         adding = self._enter().adding
-        job = adding.make(NewJob(name, payload, options))
+        job = adding.make(NewJob(name, payload, with_named(options, given)))
         if session is None:
             added = await adding.add(job)
         else:
@@ -204,11 +206,12 @@ class QueueService(AbstractQueue[P, R]):
         options: JobOptions | None = None,
         *,
         session: CallersTransaction | None = None,
+        **given: Unpack[OptionArguments],
     ) -> JobHandle[R]:
         if self._is_closed:
             raise self._closed()
         adding = self._components.adding
-        job = adding.make(NewJob(name, payload, options))
+        job = adding.make(NewJob(name, payload, with_named(options, given)))
         if session is None:
             added = adding.add_sync(job)
         else:

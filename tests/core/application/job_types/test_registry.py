@@ -1,7 +1,6 @@
 """JobDecorator job types, and calling what was declared."""
 
 import asyncio
-import inspect
 import threading
 from functools import partial
 from typing import Any
@@ -16,7 +15,6 @@ from enfila import (
     JobTypeRegistry,
     SyncActiveJob,
 )
-from enfila.core.application.job_types.option_arguments import OptionArguments
 
 
 @pytest.fixture
@@ -227,10 +225,6 @@ async def test_without_an_app_there_is_nowhere_to_add_jobs(types: JobTypeRegistr
     send = types.job("send")(lambda: None)
     with pytest.raises(InvalidRequest, match=r"job_types: .* make Enfila"):
         await send.enqueue()
-
-
-def test_options_by_name_are_those_of_a_job() -> None:
-    assert list(OptionArguments.__annotations__) == list(inspect.signature(JobOptions).parameters)
 
 
 def test_a_wrong_option_is_refused_when_it_is_given(types: JobTypeRegistry) -> None:

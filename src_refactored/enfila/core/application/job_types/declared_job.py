@@ -7,10 +7,10 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from enfila.core.application.job_types.implementation import Implementation
 from enfila.core.application.job_types.inline_run import run_inline
-from enfila.core.application.job_types.option_arguments import OptionArguments
 from enfila.core.application.job_types.scheduled_call import ScheduleArguments, ScheduledCall
 from enfila.core.application.ports.transactional_jobs import CallersTransaction
 from enfila.core.application.queue.abstract_queue import AbstractQueue
+from enfila.core.application.queue.adding.option_arguments import OptionArguments, with_named
 from enfila.core.application.queue.operations.job_handle import JobHandle
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.options import DEFAULT_OPTIONS, JobOptions
@@ -104,7 +104,7 @@ class DeclaredJob(Generic[Call, Answer, P, R]):
         """
         if options is not None and not isinstance(options, JobOptions):
             raise InvalidRequest("options", options, "give JobOptions(…), or options by name")
-        named = JobOptions(**given).over(options or DEFAULT_OPTIONS)
+        named = with_named(options, given) or DEFAULT_OPTIONS
         return DeclaredJob(
             self._target,
             self._implementation,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
-from typing import Generic
+from typing import Generic, Unpack
 
 from enfila.core.application.ports.transactional_jobs import CallersTransaction
 from enfila.core.application.queue.adding.new_job import NewJobLike
+from enfila.core.application.queue.adding.option_arguments import OptionArguments
 from enfila.core.application.queue.claims.job_source import P, R
 from enfila.core.application.queue.operations.job_handle import JobHandle
 from enfila.core.domain.duration import Duration
@@ -32,6 +33,7 @@ class JobProducer(ABC, Generic[P, R]):
         options: JobOptions | None = None,
         *,
         session: CallersTransaction | None = None,
+        **given: Unpack[OptionArguments],
     ) -> JobHandle[R]:
         """Adds one job; returns after the commit.
 
@@ -41,6 +43,8 @@ class JobProducer(ABC, Generic[P, R]):
             options: what differs from the queue's default options.
             session: a SQLAlchemy `Session`, `AsyncSession`, `Connection` or `AsyncConnection`: the
                 job is added inside its transaction and comes and goes with it.
+            given: options by name, as `JobOptions` takes them (`delay=5`); they come before those
+                of `options`.
 
         Returns:
             The job; with `is_duplicate` set if a job with its deduplication key was there first.
@@ -63,6 +67,7 @@ class JobProducer(ABC, Generic[P, R]):
         options: JobOptions | None = None,
         *,
         session: CallersTransaction | None = None,
+        **given: Unpack[OptionArguments],
     ) -> JobHandle[R]:
         """As `add`, for code without an event loop; not to be called from one."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypedDict
 
-from enfila.core.domain.checking import flag, whole
+from enfila.core.domain.checking import flag, instance, known_names, whole
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.schedule.schedule import MOST_ENQUEUE_FAILURES
 
@@ -56,3 +57,30 @@ class SchedulerOptions:
     def kept_length(self) -> timedelta:
         """`keep_runs` as a `timedelta`."""
         return duration("keep_runs", self.keep_runs)
+
+
+class SchedulerOptionArguments(TypedDict, total=False):
+    """The options of a scheduler as keyword arguments, typed as those of `SchedulerOptions`."""
+
+    poll_interval: Duration
+    record_interval: Duration
+    batch: int
+    most_enqueue_failures: int
+    keep_runs: Duration
+    handle_signals: bool
+
+
+def with_named(
+    options: SchedulerOptions | None, given: SchedulerOptionArguments
+) -> SchedulerOptions | None:
+    """Options with those that were given by name, which come first.
+
+    Raises:
+        InvalidRequest: a wrong value, or a name that is no option.
+    """
+    if not given:
+        return options
+    known_names(given, SchedulerOptionArguments.__annotations__)
+    if options is not None:
+        instance("options", options, SchedulerOptions, "SchedulerOptions(…) or None")
+    return replace(options or SchedulerOptions(), **given)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypedDict
 
 from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
-from enfila.core.domain.checking import flag, function, instance, text, whole
+from enfila.core.domain.checking import flag, function, instance, known_names, text, whole
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.job import Job
@@ -99,3 +100,34 @@ def _check_backoffs(value: Mapping[str, CustomBackoff]) -> None:
     for name, rule in value.items():
         text("backoffs", name, shortest=1)
         function("backoffs", rule, allowed)
+
+
+class WorkerOptionArguments(TypedDict, total=False):
+    """The options of a worker as keyword arguments, typed as those of `WorkerOptions`."""
+
+    concurrency: int
+    lock_duration: Duration
+    lock_renewal: Duration | None
+    poll_interval: Duration
+    heartbeat: Duration
+    grace: Duration
+    cancellation_grace: Duration
+    timeout: Duration | None
+    prefetch: int | None
+    backoffs: Mapping[str, CustomBackoff]
+    maintenance: MaintenanceOptions | None
+    handle_signals: bool
+
+
+def with_named(options: WorkerOptions | None, given: WorkerOptionArguments) -> WorkerOptions | None:
+    """Options with those that were given by name, which come first.
+
+    Raises:
+        InvalidRequest: a wrong value, or a name that is no option.
+    """
+    if not given:
+        return options
+    known_names(given, WorkerOptionArguments.__annotations__)
+    if options is not None:
+        instance("options", options, WorkerOptions, "WorkerOptions(…) or None")
+    return replace(options or WorkerOptions(), **given)
