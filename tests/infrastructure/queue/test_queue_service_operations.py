@@ -44,8 +44,10 @@ async def test_a_job_is_found_by_its_id_in_any_form(queue: Queue) -> None:
         assert found is not None
         assert found.id == job.id
     assert await queue.get_job(str(uuid4())) is None
-    with pytest.raises(InvalidRequest, match="job_id: 'five' is not allowed"):
-        await queue.get_job("five")
+    for no_id in ("nonsense", "", "five", f"{uuid4()}0", "\ud800"):
+        assert await queue.get_job(no_id) is None
+    with pytest.raises(InvalidRequest, match="job_id: 5 is not allowed; give the id of a job"):
+        await queue.get_job(5)  # type: ignore[arg-type]
 
 
 async def test_a_job_of_another_queue_is_not_found(
@@ -65,7 +67,12 @@ async def test_jobs_are_listed_by_state(queue: Queue, bench: Bench) -> None:
     jobs = await queue.add_bulk([("a",), ("b",), ("c", None, JobOptions(delay=60))])
     await bench.run()
     assert [job.id for job in await queue.get_jobs()] == [job.id for job in jobs]
-    assert [job.name for job in await queue.get_jobs(["completed"])] == ["a"]
+    for one in (["completed"], "completed", JobState.COMPLETED, {JobState.COMPLETED}):
+        assert [job.name for job in await queue.get_jobs(one)] == ["a"]
+    with pytest.raises(InvalidRequest, match=r"^state: 'fialed' is not allowed"):
+        await queue.get_jobs("fialed")
+    with pytest.raises(InvalidRequest, match=r"^states: 5 is not allowed; give a state or several"):
+        await queue.get_jobs(5)  # type: ignore[arg-type]
     waiting = await queue.get_jobs([JobState.WAITING, "delayed"], newest_first=True)
     assert [job.name for job in waiting] == ["c", "b"]
     assert [job.name for job in await queue.get_jobs(limit=1, offset=1)] == ["b"]

@@ -25,8 +25,9 @@ from enfila.core.application.queue.maintenance.maintenance_options import Mainte
 from enfila.core.application.queue.operations.checking import (
     checked_count,
     checked_final_state,
-    checked_state,
+    checked_states,
     job_error,
+    sought_id,
 )
 from enfila.core.application.queue.operations.job_handle import JobHandle
 from enfila.core.application.queue.queue_components import QueueComponents
@@ -221,22 +222,22 @@ class QueueService(AbstractQueue[P, R]):
     # ── looking ──────────────────────────────────────────────────────────────────────────────
 
     async def get_job(self, job_id: JobId | str) -> JobHandle[R] | None:
+        self._enter()
         try:
-            return self._handle(await self._operations.load(checked_id(job_id)))
+            return self._handle(await self._operations.load(sought_id(job_id)))
         except JobNotFound:
             return None
 
     async def get_jobs(
         self,
-        states: Collection[JobState | str] = (),
+        states: Collection[JobState | str] | JobState | str = (),
         *,
         limit: int = 100,
         offset: int = 0,
         newest_first: bool = False,
     ) -> list[JobHandle[R]]:
         self._enter()
-        named = several("states", states, "states, or none for all")
-        wanted = {checked_state(state) for state in named} or set(JobState)
+        wanted = checked_states(states)
         jobs = await self._repository.find(
             self.name,
             wanted,

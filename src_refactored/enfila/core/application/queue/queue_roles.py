@@ -77,18 +77,18 @@ class QueueOperations(ABC, Generic[R]):
 
     @abstractmethod
     async def get_job(self, job_id: JobId | str) -> JobHandle[R] | None:
-        """The job with this id, as it is now; None if there is none here."""
+        """The job with this id, as it is now; None if there is none here, or if it is no id."""
 
     @abstractmethod
     async def get_jobs(
         self,
-        states: Collection[JobState | str] = (),
+        states: Collection[JobState | str] | JobState | str = (),
         *,
         limit: int = 100,
         offset: int = 0,
         newest_first: bool = False,
     ) -> list[JobHandle[R]]:
-        """Jobs in these states (all when none is given), in the order they were added."""
+        """Jobs in a state or several (all when none is given), in the order they were added."""
 
     @abstractmethod
     async def counts(self) -> QueueCounts:

@@ -74,6 +74,38 @@ class JobSnapshot:
         """The last progress reported; None while there is none."""
         return self.progress_document.value
 
+    def as_dict(self) -> dict[str, Json]:
+        """What people want to know of the job, as JSON: states as text, instants in ISO 8601.
+
+        Of an error it has type and message; the trace is for developers, in `error.trace`.
+        """
+        error = self.error
+        return {
+            "id": self.id,
+            "queue": self.queue,
+            "name": self.name,
+            "state": self.state.value,
+            "payload": self.payload,
+            "result": self.result,
+            "progress": self.progress,
+            "error": None if error is None else {"type": error.type, "message": error.message},
+            "attempt": self.attempt,
+            "max_attempts": self.max_attempts,
+            "stalled_count": self.stalled_count,
+            "priority": self.priority,
+            "tags": list(self.options.tags),
+            "metadata": dict(self.options.metadata),
+            "created_at": self.created_at.isoformat(),
+            "run_at": self.run_at.isoformat(),
+            "started_at": _instant(self.started_at),
+            "finished_at": _instant(self.finished_at),
+            "worker_id": self.worker_id,
+            "cancel_reason": self.cancel_reason,
+            "schedule_id": self.schedule_id,
+            "batch_id": self.batch_id,
+            "tenant": self.tenant,
+        }
+
     @property
     def lock(self) -> Lock | None:
         """The lock it is held under; None unless active."""
@@ -141,3 +173,7 @@ class JobSnapshot:
             outcome,
             error,
         )
+
+
+def _instant(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.application.queue.operations.job_operations import JobOperations
@@ -31,6 +35,8 @@ class JobHandle(Generic[R]):
     """
 
     __slots__ = ("_job", "_operations", "is_duplicate")
+    __iter__: ClassVar[None] = None
+    """It is no sequence, though `dict(handle)` may ask for its values."""
 
     def __init__(self, job: Job, operations: JobOperations, *, is_duplicate: bool = False) -> None:
         self._job = job
@@ -131,6 +137,31 @@ class JobHandle(Generic[R]):
     def cancel_reason(self) -> str | None:
         """Why it was cancelled, or was asked to be."""
         return self._job.cancel_reason
+
+    def as_dict(self) -> dict[str, Json]:
+        """The job as JSON, as it was when it was last looked at; see `Job.as_dict`.
+
+        `dict(handle)` is the same, so web frameworks can answer with a handle.
+        """
+        return self._job.as_dict()
+
+    def keys(self) -> Iterable[str]:
+        """The keys of `as_dict`."""
+        return self._job.as_dict().keys()
+
+    def __getitem__(self, key: str) -> Json:
+        return self._job.as_dict()[key]
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Pydantic writes a handle as `as_dict`, as FastAPI does with what an endpoint returns."""
+        del source
+        written = core_schema.plain_serializer_function_ser_schema(
+            cls.as_dict, return_schema=handler(dict[str, Any])
+        )
+        return core_schema.is_instance_schema(cls, serialization=written)
 
     async def wait(self, timeout: Duration | None = None) -> JobHandle[R]:
         """Waits until the job is final, however it ended, whichever process runs it; this handle.
