@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from enfila.app_parts import AppParts
 from enfila.configuring import configured
@@ -21,9 +21,6 @@ from enfila.core.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from enfila.infrastructure.ioc.container import Container
-
-P = TypeVar("P")
-R = TypeVar("R")
 
 
 class Enfila(AppParts):

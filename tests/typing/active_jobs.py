@@ -5,7 +5,15 @@ Each `type: ignore` stands where an error has to be: one that is not needed is a
 
 from typing import Any, assert_type
 
-from enfila import ActiveJob, Enfila, JobHandle, JobTypeRegistry, SyncActiveJob
+from enfila import (
+    AbstractQueue,
+    ActiveJob,
+    Enfila,
+    JobHandle,
+    JobTypeRegistry,
+    SyncActiveJob,
+    WorkerService,
+)
 
 types = JobTypeRegistry()
 
@@ -92,3 +100,23 @@ async def enqueues() -> None:
     _ = await named.enqueue(to=5)  # type: ignore[arg-type]
     _ = await by_class.enqueue(at="a")  # type: ignore[call-arg]
     plain.enqueue(to="a")  # type: ignore[unused-coroutine]
+
+
+# ── handles, queues and workers ──────────────────────────────────────────────────────────────
+
+
+async def bare_names(queue: AbstractQueue, worker: WorkerService, handle: JobHandle) -> None:
+    assert_type(await queue.add("a", 5), JobHandle[Any])
+    assert_type(await handle.result(), Any)
+    assert_type(worker, WorkerService[Any, Any])
+
+
+def any_handle(handle: JobHandle[object]) -> None: ...
+
+
+def typed_handles(number: JobHandle[int], queue: AbstractQueue[int, str]) -> None:
+    any_handle(number)
+    text: JobHandle[str] = number  # type: ignore[assignment]
+    assert_type(queue.add_sync("a", 5), JobHandle[str])
+    queue.add_sync("a", "five")  # type: ignore[arg-type]
+    any_handle(text)

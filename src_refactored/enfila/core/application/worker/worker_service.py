@@ -9,13 +9,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum, auto
 from types import TracebackType
-from typing import Final, Generic, NoReturn, Self, TypeVar, cast
+from typing import Final, Generic, NoReturn, Self, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.interceptors import Interceptors, InterceptorsLike
 from enfila.core.application.listening import ListensToWorker
 from enfila.core.application.ports.clock import Clock
-from enfila.core.application.queue.claims.job_source import JobSource
+from enfila.core.application.queue.claims.job_source import JobSource, P, R
 from enfila.core.application.runtime.per_loop import call_on
 from enfila.core.application.runtime.tasks import OwnedTasks, run_on
 from enfila.core.application.system_clock import clock_or_system
@@ -30,9 +30,6 @@ from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning
 from enfila.core.domain.events import WORKER_EVENTS
 from enfila.core.domain.job.identity import WorkerId, new_worker_id
 from enfila.core.domain.showing import shown
-
-P = TypeVar("P")
-R = TypeVar("R")
 
 
 class _Mode(Enum):

@@ -6,7 +6,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from enfila.core.application.emitter import ErrorReporter
 from enfila.core.application.ports.wake_up import Hint
@@ -17,9 +19,9 @@ from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.json_document import JsonDocument
 
-P = TypeVar("P")
+P = TypeVar("P", default=Any)
 """The type of a payload."""
-R = TypeVar("R")
+R = TypeVar("R", default=Any)
 """The type of a result."""
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, cast
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+from typing_extensions import TypeVar as TypeVarWithDefault
 
 from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.application.queue.operations.job_operations import JobOperations
@@ -21,10 +22,11 @@ from enfila.core.domain.job.state import JobState
 from enfila.core.domain.json_document import Json
 from enfila.core.domain.showing import shown
 
-R = TypeVar("R")
+R_co = TypeVarWithDefault("R_co", covariant=True, default=Any)
+"""The type of a result; a bare `JobHandle` says nothing about it."""
 
 
-class JobHandle(Generic[R]):
+class JobHandle(Generic[R_co]):
     """One job: what it was when it was last looked at, and what can be done about it.
 
     The attributes are a snapshot; `refresh` takes a new one, and so does every method that changes
@@ -163,7 +165,7 @@ class JobHandle(Generic[R]):
         )
         return core_schema.is_instance_schema(cls, serialization=written)
 
-    async def wait(self, timeout: Duration | None = None) -> JobHandle[R]:
+    async def wait(self, timeout: Duration | None = None) -> JobHandle[R_co]:
         """Waits until the job is final, however it ended, whichever process runs it; this handle.
 
         Args:
@@ -176,12 +178,12 @@ class JobHandle(Generic[R]):
         self._job = await self._operations.wait(self._job, timeout)
         return self
 
-    async def refresh(self) -> JobHandle[R]:
+    async def refresh(self) -> JobHandle[R_co]:
         """Looks again; this handle. `JobNotFound` when it was removed."""
         self._job = await self._operations.load(self.id)
         return self
 
-    async def result(self, timeout: Duration | None = None) -> R:
+    async def result(self, timeout: Duration | None = None) -> R_co:
         """Waits until the job is final and returns its result, whichever process runs it.
 
         Args:
@@ -193,7 +195,7 @@ class JobHandle(Generic[R]):
             TimeoutError: it was not final in time; the job is not touched by that.
         """
         self._job = await self._operations.wait(self._job, timeout)
-        return cast("R", self._operations.read_result(self._job))
+        return cast("R_co", self._operations.read_result(self._job))
 
     async def attempt_history(self) -> list[Attempt]:
         """Its runs, oldest first: start, end, outcome, error and worker of each."""
@@ -203,22 +205,22 @@ class JobHandle(Generic[R]):
         """The lines it logged, oldest first."""
         return await self._operations.logs(self.id, limit, offset)
 
-    async def retry(self, *, fresh_attempts: bool = False) -> JobHandle[R]:
+    async def retry(self, *, fresh_attempts: bool = False) -> JobHandle[R_co]:
         """Puts it back in line; see `AbstractQueue.retry`."""
         self._job = await self._operations.retry(self.id, fresh_attempts=fresh_attempts)
         return self
 
-    async def promote(self) -> JobHandle[R]:
+    async def promote(self) -> JobHandle[R_co]:
         """Puts it in line now; see `AbstractQueue.promote`."""
         self._job = await self._operations.promote(self.id)
         return self
 
-    async def cancel(self, reason: str = "cancelled by request") -> JobHandle[R]:
+    async def cancel(self, reason: str = "cancelled by request") -> JobHandle[R_co]:
         """Cancels it; see `AbstractQueue.cancel`."""
         self._job = await self._operations.cancel(self.id, reason)
         return self
 
-    async def set_priority(self, priority: int) -> JobHandle[R]:
+    async def set_priority(self, priority: int) -> JobHandle[R_co]:
         """Moves it in line; see `AbstractQueue.set_priority`."""
         self._job = await self._operations.set_priority(self.id, priority)
         return self
