@@ -10,6 +10,7 @@ from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.queue.adding.payload_codec import PayloadCodec
 from enfila.core.application.queue.operations.checking import checked_count
+from enfila.core.application.queue.operations.unfinished import why_unfinished
 from enfila.core.application.queue.publishing.publisher import Publisher
 from enfila.core.application.runtime.tasks import OwnedTasks
 from enfila.core.domain.checking import any_text, flag, whole
@@ -21,7 +22,7 @@ from enfila.core.domain.job.options import PRIORITY_LIMIT
 from enfila.core.domain.job.running.attempt import Attempt
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Transition
-from enfila.core.domain.showing import storable
+from enfila.core.domain.showing import message_of, storable
 
 T = TypeVar("T")
 
@@ -66,7 +67,13 @@ class JobOperations:
         self._publisher.check_open()
         limit = None if timeout is None else duration("timeout", timeout)
         announce = partial(self._expect_end, job.id) if job.may_leave_nothing else None
-        return await self._publisher.wait_until_final(job.id, limit, announce)
+        try:
+            return await self._publisher.wait_until_final(job.id, limit, announce)
+        except TimeoutError as error:
+            reason = await why_unfinished(self._repository, job.id)
+            if reason is None:
+                raise
+            raise TimeoutError(f"{message_of(error)}: {reason}") from None
 
     async def _expect_end(self, job_id: JobId) -> bool:
         return await self._tasks.run(
