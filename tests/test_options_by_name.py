@@ -1,5 +1,6 @@
 """Options of jobs, workers and schedulers, given by name where they are used."""
 
+import asyncio
 import inspect
 from datetime import timedelta
 from typing import Any
@@ -44,7 +45,9 @@ async def test_a_job_is_added_with_options_by_name() -> None:
 
 
 def test_a_job_is_added_without_a_loop_with_options_by_name() -> None:
-    assert Enfila("memory://").queue("q").add_sync("a", priority=5).priority == 5
+    app = Enfila("memory://")
+    assert app.queue("q").add_sync("a", priority=5).priority == 5
+    asyncio.run(app.close())
 
 
 async def test_an_option_by_name_comes_before_those_of_the_object() -> None:

@@ -13,11 +13,13 @@ from enfila.configuring import configured
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.interceptor import Interceptor
+from enfila.core.application.runtime.asyncio_only import running_loop
 from enfila.core.application.runtime.waiting import all_done
 from enfila.core.application.system_clock import clock_or_system
 from enfila.core.domain.checking import instance
 from enfila.core.domain.duration import Duration, duration
 from enfila.core.domain.errors import InvalidRequest
+from enfila.core.domain.showing import shown
 
 if TYPE_CHECKING:
     from enfila.infrastructure.ioc.container import Container
@@ -99,8 +101,12 @@ class Enfila(AppParts):
             raise InvalidRequest("container", container, "give a Container or None")
         wired = configured(chosen) if container is None else container
         if container is not None and chosen:
+            settings = ", ".join(chosen)
             raise InvalidRequest(
-                "container", ", ".join(chosen), "give either a container or settings, not both"
+                "container",
+                settings,
+                "give either a container or settings, not both",
+                problem=f"{shown(settings)} stands beside it",
             )
         if clock is not None:
             wired.clock.override(clock)
@@ -118,6 +124,7 @@ class Enfila(AppParts):
             SchemaMismatch: the tables do not fit this enfila.
         """
         self._check_open()
+        _ = running_loop()
         await self._repository.open()
         await self.job_types.declare(self._types)
         await self._container.wake_up().open()
@@ -153,6 +160,7 @@ class Enfila(AppParts):
                 last_first.push_async_callback(all_done, each)
 
     async def __aenter__(self) -> Self:
+        _ = running_loop()
         try:
             return await self.open()
         except BaseException:

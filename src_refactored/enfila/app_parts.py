@@ -216,7 +216,8 @@ class AppParts(ForkAware):
         if isinstance(processor, JobTypeRegistry):
             return self._worker_of_types(processor, [served.name], options)
         if processor is None:
-            raise InvalidRequest("processor", None, "give a function, a mapping or job types")
+            allowed = "give a function, a mapping or job types: app.worker(queue, processor)"
+            raise InvalidRequest("processor", None, allowed, problem="there is none")
         return self._keep(self._container.worker(served, processor, options))
 
     def _worker_of_types(

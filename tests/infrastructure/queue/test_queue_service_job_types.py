@@ -197,7 +197,7 @@ async def test_a_result_that_is_not_of_the_return_type_fails_the_attempt(
     async with worker():
         job = await (await wrong.enqueue()).wait(timeout=20)
     assert job.state is JobState.FAILED
-    assert str(job.error).startswith("ResultRefused: the result cannot be stored: it is not a int")
+    assert str(job.error).startswith("ResultRefused: the result cannot be stored: it is not an int")
 
 
 async def test_a_worker_takes_no_job_of_a_type_that_it_does_not_know(

@@ -22,6 +22,7 @@ MOST_LEVELS: Final = 200
 
 _LONGEST_PATH: Final = 120
 _TOO_DEEP: Final = f"at most {MOST_LEVELS} levels are allowed, and no value within itself"
+_NO_FORM: Final = "which JSON has no form for"
 _NO_NUMBER: Final = "which JSON has no number for"
 
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -30,6 +31,11 @@ _decode = json.JSONDecoder().raw_decode
 
 class JsonRefused(ValueError):
     """A value that JSON cannot represent unchanged; the message says where and why."""
+
+    @property
+    def has_no_form(self) -> bool:
+        """Whether it is of a class that JSON does not know, so that something else may be given."""
+        return str(self).endswith(_NO_FORM)
 
 
 class JsonDocument:
@@ -156,7 +162,7 @@ def _why_not_json(path: str, value: object) -> str | None:
                     return f"{place} has the key {shown(key)}; JSON keys are strings"
             return None
         case _:
-            return f"{place} is a {class_name(type(value))}, which JSON has no form for"
+            return f"{place} is a {class_name(type(value))}, {_NO_FORM}"
 
 
 def _children(

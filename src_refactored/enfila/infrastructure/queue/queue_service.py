@@ -192,7 +192,7 @@ class QueueService(AbstractQueue[P, R]):
     ) -> list[JobHandle[R]]:
         adding = self._enter().adding
         with without_garbage_collection():
-            made = [adding.make(new_job(job)) for job in several("jobs", jobs, "new jobs")]
+            made = [adding.make(new_job(job)) for job in several("jobs", jobs, "a list of jobs")]
         if session is None:
             added = await adding.add_all(made)
         else:

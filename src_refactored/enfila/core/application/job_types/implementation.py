@@ -97,8 +97,8 @@ def _check_returns(name: str, target: object, function: object) -> None:
         raise InvalidRequest(f"job type {shown(name)}", target, allowed)
     called = function if inspect.isroutine(function) else type(function).__call__
     if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        allowed = "it has `yield`, and nobody would go through what it yields; return a value"
-        raise InvalidRequest(f"job type {shown(name)}", target, allowed)
+        problem = "it has `yield`, and nobody would go through what it yields"
+        raise InvalidRequest(f"job type {shown(name)}", target, "return a value", problem=problem)
 
 
 def _is_made_without_arguments(kind: type) -> bool:

@@ -255,8 +255,9 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
         if self._find_queue is not None and self._find_queue != find_queue:
             raise InvalidRequest(
                 "job_types",
-                "a registry of another app",
-                "close that app first, or make a registry for each",
+                self,
+                "close that app first (`close_sync` in plain code), or make a registry for each",
+                problem="a registry of another app cannot be taken",
             )
         self._find_queue, self._definer = find_queue, define
 
@@ -292,5 +293,8 @@ def _name_of(target: object) -> str:
 
 def _without_an_app() -> InvalidRequest:
     return InvalidRequest(
-        "job_types", "a registry without an app", "make Enfila(…, job_types=types) first"
+        "job_types",
+        None,
+        "make Enfila(…, job_types=types) first",
+        problem="a registry without an app has no queues",
     )

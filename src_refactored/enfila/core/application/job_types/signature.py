@@ -12,7 +12,7 @@ from typing import Any, Final, NotRequired
 from pydantic import PydanticUserError
 from typing_extensions import TypedDict
 
-from enfila.core.application.queue.adding.payload_codec import PayloadCodec
+from enfila.core.application.queue.adding.payload_codec import PayloadCodec, why_unknown
 from enfila.core.application.worker.running.active_job import ActiveJob, SyncActiveJob
 from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.running.outcome import Cancel, Retry, Snooze
@@ -72,7 +72,10 @@ class Signature:
         except TypeError as refusal:
             call = self._quoted(given, named)
             raise InvalidRequest(
-                "arguments", f"({call})", f"give {shown(self._name)} {self}: {message_of(refusal)}"
+                "arguments",
+                f"({call})",
+                f"{message_of(refusal)}; it takes {self}",
+                problem=f"{shown(self._name)} cannot be called with ({call})",
             ) from None
 
     def _quoted(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> str:
@@ -89,8 +92,12 @@ class Signature:
         fields = {}
         for parameter in self._parameters.parameters.values():
             if parameter.kind not in _NAMED:
-                allowed = "give it parameters that can be named: no *args, **kwargs or `/`"
-                raise InvalidRequest(f"job type {shown(self._name)}", str(parameter), allowed)
+                raise InvalidRequest(
+                    f"job type {shown(self._name)}",
+                    str(parameter),
+                    "give it parameters that can be named: no *args, **kwargs or `/`",
+                    problem=f"it has the parameter {parameter}",
+                )
             hint = self._hints.get(parameter.name, Any)
             is_needed = parameter.default is inspect.Parameter.empty
             fields[parameter.name] = hint if is_needed else NotRequired[hint]
@@ -100,7 +107,8 @@ class Signature:
         try:
             codec.build()
         except (InvalidRequest, PydanticUserError) as refusal:
-            reason = message_of(refusal).splitlines()[0]
+            # That of the codec names a type that was made here; what is wrong with it is enough.
+            reason = getattr(refusal, "allowed", why_unknown(refusal))
             allowed = f"annotate its parameters and its result with types for JSON: {reason}"
             raise InvalidRequest(f"job type {shown(self._name)}", str(self), allowed) from None
         return codec

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
+from enfila.core.application.runtime.asyncio_only import running_loop
 from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.application.runtime.tasks import end_all_here
 from enfila.core.domain.errors import InvalidRequest
 
 T = TypeVar("T")
-
-_START_A_LOOP: Final = (
-    "start one with `asyncio.run(…)`, or write `add_sync`; a loop that ran when this process was "
-    "forked is the parent's"
-)
 
 
 class SyncPortal(ForkAware):
@@ -45,9 +41,7 @@ class SyncPortal(ForkAware):
 
     def settle_here(self) -> None:
         """Makes the running loop the home loop, unless another one that runs has been it before."""
-        loop = asyncio._get_running_loop()  # noqa: SLF001 - as in `call`
-        if loop is None:
-            raise InvalidRequest("caller", "code without a running event loop", _START_A_LOOP)
+        loop = running_loop()
         if loop is not self._home and (self._home is None or not self._home.is_running()):
             self.attach(loop)
 
@@ -74,7 +68,10 @@ class SyncPortal(ForkAware):
         """
         if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the documented one raises without a loop
             raise InvalidRequest(
-                "caller", "code that runs on an event loop", f"it would block the loop: {instead}"
+                "caller",
+                None,
+                f"it would block the loop: {instead}",
+                problem="this code runs on an event loop",
             )
         loop = self.home or self._private_loop()
         return asyncio.run_coroutine_threadsafe(work(), loop).result()

@@ -25,6 +25,8 @@ MOST_ATTEMPTS: Final = 1_000_000
 PRIORITY_LIMIT: Final = 2**31 - 1
 LONGEST_TAG: Final = 255
 MOST_TAGS: Final = 100
+_BACKOFF: Final = "a Backoff, such as Backoff.exponential(1)"
+_KEY: Final = "a Deduplication, such as Deduplication('key')"
 
 
 class JobOptions:
@@ -106,10 +108,15 @@ class JobOptions:
         keep_logs: int | None = None,
     ) -> None:
         if delay is not None and run_at is not None:
-            raise InvalidRequest("run_at", run_at, "give either delay or run_at, not both")
+            raise InvalidRequest(
+                "run_at",
+                run_at,
+                "give either delay or run_at, not both",
+                problem=f"it is given beside delay={shown(delay)}",
+            )
         given = {
             "attempts": _whole("attempts", attempts, 1, MOST_ATTEMPTS),
-            "backoff": _instance("backoff", backoff, Backoff, "a Backoff"),
+            "backoff": _instance("backoff", backoff, Backoff, _BACKOFF),
             "delay": None if delay is None else duration("delay", delay),
             "run_at": _instant("run_at", run_at),
             "priority": _whole("priority", priority, -PRIORITY_LIMIT, PRIORITY_LIMIT),
@@ -117,7 +124,10 @@ class JobOptions:
             "timeout": _length("timeout", timeout),
             "expires_in": _length("expires_in", expires_in),
             "deduplication": _instance(
-                "deduplication", deduplication, Deduplication, "a Deduplication"
+                "deduplication",
+                deduplication,
+                Deduplication,
+                _KEY,
             ),
             "remove_on_complete": _retention("remove_on_complete", remove_on_complete),
             "remove_on_fail": _retention("remove_on_fail", remove_on_fail),

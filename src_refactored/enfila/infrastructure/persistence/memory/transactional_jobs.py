@@ -38,5 +38,8 @@ class InMemoryTransactionalJobs(ITransactionalJobs):
 
 def _refuse(transaction: CallersTransaction) -> NoReturn:
     raise InvalidRequest(
-        "session", transaction, "jobs in memory take part in no transaction: add without session"
+        "session",
+        transaction,
+        "add without session",
+        problem="jobs in memory take part in no transaction",
     )

@@ -156,7 +156,9 @@ class SqlAlchemyStorage(Storage):
         """See `Storage.make_wake_up`."""
         listens_at = None if listen_url is None else engine_url(listen_url, "listen_url")
         if listens_at and listens_at.get_backend_name() != self._url.get_backend_name():
-            raise InvalidRequest("listen_url", shown(listens_at), f"give one of {shown(self._url)}")
+            raise InvalidRequest(
+                "listen_url", shown(listens_at), f"give an address of {shown(self._url)}"
+            )
         return self._dialect.make_wake_up(
             self._url, self._installation, notify=notify, listen_url=listens_at
         )

@@ -64,7 +64,11 @@ class ServedQueues(JobSource[Any, Any]):
         function("random", random, "a function without arguments")
         self._queues = {queue.name: queue for queue in queues}
         if not self._queues:
-            raise InvalidRequest("queues", [], "give at least one, or declare a job type first")
+            allowed = (
+                "give at least one, or declare a job type first, or say what runs the jobs: "
+                "app.worker(queue, processor)"
+            )
+            raise InvalidRequest("queues", [], allowed, problem="there are none to serve")
         self.name = ", ".join(self._queues)
         self._types = types
         self._job_types = repository.storage.job_types

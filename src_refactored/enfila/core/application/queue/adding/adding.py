@@ -103,7 +103,8 @@ class Adding:
     def add_sync(self, job: Job) -> Added:
         """Stores one job, for code without an event loop."""
         [added] = self._portal.call(
-            lambda: self._add_together([job]), instead="write `await queue.add(…)`"
+            lambda: self._add_together([job]),
+            instead="write `await queue.add(…)`, or `await ….enqueue(…)` of a job type",
         )
         return added
 

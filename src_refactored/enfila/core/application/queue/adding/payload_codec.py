@@ -25,6 +25,15 @@ Annotation = Any
 """What pydantic's `TypeAdapter` takes: a model, a dataclass, an annotation; None for none."""
 Value = Any
 """A value of such a type."""
+_VOWELS: Final = frozenset("aeiouAEIO")
+_WAYS_OF_PAYLOADS: Final = (
+    "; give a text, a number, a list or a dict there, or have `payload_type=` of the queue or a "
+    "job type turn it into JSON"
+)
+_WAYS_OF_RESULTS: Final = (
+    "; return a text, a number, a list or a dict there, or have `result_type=` of the queue or a "
+    "job type turn it into JSON"
+)
 
 
 class PayloadCodec:
@@ -69,9 +78,10 @@ class PayloadCodec:
         try:
             return self._write(payload, self._payload_form)
         except ValidationError as refusal:
-            allowed = f"give a {_name(self._payload_type)}: {places(refusal)}"
+            allowed = f"give {_name(self._payload_type)}: {places(refusal)}"
         except JsonRefused as refusal:
-            allowed = f"give JSON: {message_of(refusal)}"
+            way_out = _WAYS_OF_PAYLOADS if refusal.has_no_form else ""
+            allowed = f"give JSON: {message_of(refusal)}{way_out}"
         except ArrivalRefused as refusal:
             allowed = f"give what comes back as it is: {message_of(refusal)}"
         raise InvalidRequest("payload", self.redacted(payload), allowed)
@@ -111,7 +121,7 @@ class PayloadCodec:
         try:
             return form.read(document)
         except ValidationError as refusal:
-            reason = f"what was stored is not a {_name(self._payload_type)}: {places(refusal)}"
+            reason = f"what was stored is not {_name(self._payload_type)}: {places(refusal)}"
         raise InvalidRequest("payload", self.redacted(document.value), reason)
 
     def write_result(self, result: object) -> JsonDocument:
@@ -126,8 +136,11 @@ class PayloadCodec:
         try:
             return self._write(result, self._result_form)
         except ValidationError as refusal:
-            reason = f"it is not a {_name(self._result_type)}: {places(refusal)}"
-        except (JsonRefused, ArrivalRefused) as refusal:
+            reason = f"it is not {_name(self._result_type)}: {places(refusal)}"
+        except JsonRefused as refusal:
+            way_out = _WAYS_OF_RESULTS if refusal.has_no_form else ""
+            reason = f"{message_of(refusal)}{way_out}"
+        except ArrivalRefused as refusal:
             reason = message_of(refusal)
         raise ResultRefused(reason)
 
@@ -143,7 +156,7 @@ class PayloadCodec:
         try:
             return form.read(document)
         except ValidationError as refusal:
-            reason = f"what was stored is not a {_name(self._result_type)}: {places(refusal)}"
+            reason = f"what was stored is not {_name(self._result_type)}: {places(refusal)}"
         quoted = document.value if form.secrets == frozenset() else STARS
         raise InvalidRequest("result", quoted, reason)
 
@@ -177,7 +190,7 @@ def _form(field: str, kind: Annotation) -> TypedForm | None:
         return TypedForm(adapter)
     # An annotation may fail in any way, and a text as one is evaluated.
     except (Exception, SystemExit, GeneratorExit) as refusal:  # noqa: BLE001
-        reason = message_of(refusal).partition("\n")[0]
+        reason = why_unknown(refusal)
         raise InvalidRequest(field, kind, f"give a type that pydantic knows: {reason}") from None
 
 
@@ -186,9 +199,16 @@ def _form_of_class(kind: Annotation) -> TypedForm:
     try:
         return TypedForm(TypeAdapter(kind))
     except PydanticUserError as refusal:
-        reason = message_of(refusal).splitlines()[0]
+        reason = why_unknown(refusal)
         raise JsonRefused(f"its class is not one that pydantic knows: {reason}") from None
 
 
 def _name(kind: Annotation) -> str:
-    return class_name(kind) if isinstance(kind, type) else shown(kind)
+    """A type with its article: a Mail, an int."""
+    name = class_name(kind) if isinstance(kind, type) else shown(kind)
+    return f"{'an' if name[:1] in _VOWELS else 'a'} {name}"
+
+
+def why_unknown(refusal: BaseException) -> str:
+    """Why pydantic does not know a type; without what it advises its own users."""
+    return message_of(refusal).partition("\n")[0].partition(". Set `arbitrary")[0]

@@ -13,13 +13,12 @@ from typing import Any, TypeVar
 
 from pydantic import PydanticUserError, TypeAdapter
 
-from enfila.core.application.queue.adding.payload_codec import Annotation, PayloadCodec
+from enfila.core.application.queue.adding.payload_codec import Annotation, PayloadCodec, why_unknown
 from enfila.core.application.queue.claims.job_source import AnySource
 from enfila.core.application.worker.running.active_job import ActiveJob, SyncActiveJob
 from enfila.core.domain.errors import InvalidRequest, ProcessorMissing
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.json_document import JsonDocument
-from enfila.core.domain.showing import message_of
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -180,7 +179,7 @@ def _is_known(kind: Annotation) -> bool:
     except PydanticUserError as refusal:
         if typing.is_typeddict(kind):
             return False  # before Python 3.12 pydantic knows only the one of typing_extensions
-        reason = message_of(refusal).splitlines()[0]
+        reason = why_unknown(refusal)
         raise InvalidRequest(
             "processor", kind, f"annotate the job with a payload that pydantic knows: {reason}"
         ) from None
