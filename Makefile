@@ -19,9 +19,9 @@ STAMP := $(VENV)/.installed
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-venv: $(STAMP) ## Make .venv, or bring it up to date with pyproject.toml.
+venv: $(STAMP) ## Make .venv, or bring it up to date with pyproject.toml and requirements-dev.txt.
 
-$(STAMP): pyproject.toml .ci/make-venv .ci/find-python
+$(STAMP): pyproject.toml requirements-dev.txt .ci/make-venv .ci/find-python
 	@python=$$(.ci/find-python) && .ci/make-venv $(VENV) "$$python"
 	@touch $@
 

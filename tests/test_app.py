@@ -392,7 +392,8 @@ def test_a_missing_driver_is_named_with_the_pip_command(
         Enfila(f"{scheme}://me:secret@host/db")
     assert str(refused.value) == (
         f"url: '{scheme}' is not allowed; "
-        f"its driver '{package}' is not installed: pip install 'enfila[{extra}]'"
+        f"its driver '{package}' is not installed: pip install 'enfila[{extra}]', "
+        f"or '.[{extra}]' in a checkout"
     )
 
 

@@ -29,7 +29,10 @@ DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(
     r"^(?P<note><!-- not run.*?-->\n)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-_LINK = re.compile(r"\[[^\]]*\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<heading>[^)\s]*))?\)")
+REPOSITORY = "https://github.com/enfila/enfila/blob/main/"
+_LINK = re.compile(
+    rf"\[[^\]]*\]\((?:(?P<ours>{REPOSITORY})|(?!https?:))(?P<file>[^)#\s]*)(?:#(?P<heading>[^)\s]*))?\)"
+)
 
 
 class Block(NamedTuple):
@@ -100,10 +103,30 @@ def test_there_is_documented_code() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_links_lead_somewhere(document: Path) -> None:
     for link in _LINK.finditer(document.read_text()):
-        target = (document.parent / link["file"]).resolve() if link["file"] else document
+        place = PROJECT if link["ours"] else document.parent
+        target = (place / link["file"]).resolve() if link["file"] else document
         assert target.exists(), link[0]
         if link["heading"]:
             assert link["heading"] in _headings(target), link[0]
+
+
+def test_no_link_of_the_first_page_is_relative() -> None:
+    """A package index shows it without the files around it."""
+    links = _LINK.finditer((PROJECT / "README.md").read_text())
+    assert [link[0] for link in links if link["file"] and not link["ours"]] == []
+
+
+def test_no_link_leads_out_of_the_pages() -> None:
+    """The site has the folder `docs` and nothing else."""
+    pages = PROJECT / "docs"
+    outside = [
+        link[0]
+        for page in pages.rglob("*.md")
+        for link in _LINK.finditer(page.read_text())
+        if link["file"] and not link["ours"]
+        if not (page.parent / link["file"]).resolve().is_relative_to(pages)
+    ]
+    assert outside == []
 
 
 def _headings(document: Path) -> set[str]:

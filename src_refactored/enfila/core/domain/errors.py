@@ -96,7 +96,8 @@ class DriverMissing(InvalidRequest):
         super().__init__(
             "url",
             scheme,
-            f"its driver {shown(package)} is not installed: pip install 'enfila[{plain(extra)}]'",
+            f"its driver {shown(package)} is not installed: pip install 'enfila[{plain(extra)}]', "
+            f"or '.[{plain(extra)}]' in a checkout",
         )
 
 
