@@ -257,7 +257,7 @@ class ScheduleChanged(Conflict):
 
 
 class HandlerError(EnfilaError):
-    """Base class of the reasons, other than the handler's own exceptions, why an attempt fails."""
+    """Base class of the reasons of enfila's own why an attempt fails."""
 
 
 class Unrecoverable(HandlerError):
