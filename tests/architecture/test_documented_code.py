@@ -21,6 +21,8 @@ from enfila.core.domain import events
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.schedule import events as schedule_events
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
+from enfila.infrastructure.persistence.sqlalchemy.tables.tables import build_tables
 from enfila.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
@@ -94,6 +96,44 @@ async def _run_with_a_queue(code: CodeType) -> None:
         answer = eval(code, known)
         if inspect.isawaitable(answer):
             await answer
+
+
+def test_documented_code_imports_public_modules_only() -> None:
+    inside = re.compile(r"(?:from|import) enfila\.(?!testing\b|alembic\b|events\b)\S+")
+    assert [str(block) for block in BLOCKS if inside.search(block.code)] == []
+
+
+def test_every_table_is_documented() -> None:
+    tables = build_tables(None, "enfila_")
+    _ = Effects(tables)
+    assert {table.name for table in tables.metadata.tables.values()} <= _first_column(
+        "configuration.md"
+    )
+
+
+def test_what_runs_a_job_has_one_name() -> None:
+    """A processor, or the function of a job type; handlers are those of logging."""
+    said = re.compile(r"(?<!`)\b[Hh]andlers?\b(?!s?=)")
+    pages = [page for page in DOCUMENTS if page.parent.name != "decisions"]
+    found = {
+        (page.name, line)
+        for page in pages
+        for line in _prose(page).splitlines()
+        if said.search(line) and "logging" not in line.lower()
+    }
+    public = {
+        name: inspect.getdoc(getattr(enfila, name)) or ""
+        for name in enfila.__all__
+        if name != "__version__"
+    }
+    assert found == set()
+    assert [name for name, doc in public.items() if said.search(doc)] == []
+
+
+def _prose(page: Path) -> str:
+    """A page without its code, in which names of others may stand."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`]*`", "", text)
 
 
 def test_there_is_documented_code() -> None:
