@@ -103,6 +103,30 @@ def test_documented_code_imports_public_modules_only() -> None:
     assert [str(block) for block in BLOCKS if inside.search(block.code)] == []
 
 
+def test_every_error_is_documented() -> None:
+    errors = {
+        name
+        for name in enfila.__all__
+        if isinstance(each := getattr(enfila, name), type) and issubclass(each, enfila.EnfilaError)
+    }
+    assert len(errors) > 20
+    assert errors <= _first_column("errors.md")
+
+
+def test_every_logger_is_documented() -> None:
+    source = PROJECT / "src_refactored"
+    named = re.compile(r"getLogger\(\"([\w.]+)\"\)")
+    loggers = {name for path in source.rglob("*.py") for name in named.findall(path.read_text())}
+    assert loggers == _first_column("logging.md")
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (PROJECT / "docs" / "index.md").read_text()
+    linked_elsewhere = {"index.md", "demo-output.md"}
+    pages = {page.name for page in (PROJECT / "docs").glob("*.md")} - linked_elsewhere
+    assert [page for page in pages if f"({page})" not in index] == []
+
+
 def test_every_table_is_documented() -> None:
     tables = build_tables(None, "enfila_")
     _ = Effects(tables)
