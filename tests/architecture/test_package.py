@@ -2,7 +2,10 @@
 
 import re
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
+
+import enfila
 
 PROJECT = Path(__file__).parents[2]
 METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -12,6 +15,11 @@ def test_postgresql_has_the_name_of_its_urls_and_the_short_one() -> None:
     extras = METADATA["optional-dependencies"]
     assert extras["postgres"] == ["enfila[postgresql]"]
     assert any(each.startswith("asyncpg") for each in extras["postgresql"])
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    assert enfila.__version__ == version("enfila")
+    assert METADATA["dynamic"] == ["version"], "it comes from the tag"
 
 
 def test_nothing_of_development_is_published() -> None:
