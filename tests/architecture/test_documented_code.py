@@ -5,6 +5,7 @@ import asyncio
 import inspect
 import re
 import runpy
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple, TypeGuard
 import pytest
 
 import enfila
+import enfila.alembic
+import enfila.testing
 from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.worker.worker_options import WorkerOptions
@@ -125,6 +128,25 @@ def test_the_index_leads_to_every_page() -> None:
     linked_elsewhere = {"index.md", "demo-output.md"}
     pages = {page.name for page in (PROJECT / "docs").glob("*.md")} - linked_elsewhere
     assert [page for page in pages if f"({page})" not in index] == []
+
+
+def test_the_reference_has_every_public_name() -> None:
+    pages = (PROJECT / "docs" / "api").glob("*.md")
+    shown = [
+        name for page in pages for name in re.findall(r"^::: (\S+)", page.read_text(), re.MULTILINE)
+    ]
+    public = {f"enfila.{name}" for name in enfila.__all__} - {"enfila.__version__", "enfila.events"}
+    public |= {f"enfila.testing.{name}" for name in enfila.testing.__all__}
+    public |= {f"enfila.alembic.{name}" for name in ("include_name", "leaving_out", "IncludeName")}
+    assert sorted(shown) == sorted(public | {enfila.events.__name__})
+
+
+def test_the_site_has_every_page() -> None:
+    site = tomllib.loads((PROJECT / "zensical.toml").read_text())
+    listed = set(re.findall(r"'([^']+\.md)'", str(site["project"]["nav"])))
+    folder = PROJECT / "docs"
+    pages = {str(page.relative_to(folder)) for page in folder.rglob("*.md")}
+    assert {page for page in pages if not page.startswith("decisions/0")} == listed
 
 
 def test_every_table_is_documented() -> None:
