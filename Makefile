@@ -14,14 +14,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-thorough check format bench bench-peers chaos clean
+.PHONY: help venv demo test test-thorough check check-workflows format package docs bench bench-peers chaos clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-venv: $(STAMP) ## Make .venv, or bring it up to date with pyproject.toml.
+venv: $(STAMP) ## Make .venv, or bring it up to date with pyproject.toml and requirements-dev.txt.
 
-$(STAMP): pyproject.toml .ci/make-venv .ci/find-python
+$(STAMP): pyproject.toml requirements-dev.txt .ci/make-venv .ci/new-venv .ci/find-python
 	@python=$$(.ci/find-python) && .ci/make-venv $(VENV) "$$python"
 	@touch $@
 
@@ -47,6 +47,17 @@ format: $(STAMP) ## Format, and repair what the linter can repair.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+check-workflows: ## Look for mistakes and weaknesses in the workflows of GitHub Actions.
+	@python=$$(.ci/find-python) && sh .ci/new-venv .venv-workflows "$$python" zizmor
+	@.venv-workflows/bin/zizmor --offline .github
+
+docs: ## Build the pages as a site in site/; a link that leads nowhere is an error.
+	@python=$$(.ci/find-python) && sh .ci/new-venv .venv-docs "$$python" --requirement requirements-docs.txt
+	@.venv-docs/bin/zensical build --clean --strict
+
+package: $(STAMP) ## Build the wheel and the source archive, and test what was built.
+	@sh .ci/package $(VENV) $(BIN)/python
+
 bench: $(STAMP) ## Measure adds, drains and pickup (python -m benchmarks.growth: in full tables).
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
@@ -58,4 +69,4 @@ chaos: $(STAMP) ## Kill workers and schedulers at random and prove that no job a
 	@$(BIN)/python -m tests.processes.schedule_chaos
 
 clean: ## Remove the environments and the caches.
-	rm -rf $(VENV) .venv313 .bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .venv313 .venv-docs .venv-workflows site .bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -2,7 +2,7 @@
 
     python examples/interceptors.py
 
-Neither the code that adds jobs nor the handlers know of them.
+Neither the code that adds jobs nor the processors know of them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Tenants(Interceptor):
 
 
 class LogContext(Interceptor):
-    """Log lines of a handler name its job."""
+    """Log lines of a processor name its job."""
 
     async def running(self, job: RunningJob, proceed: Proceed) -> object:
         RUNNING.set(f"{job.name}, attempt {job.attempt}")
@@ -50,13 +50,13 @@ class LogContext(Interceptor):
 
 
 async def invoice(job: ActiveJob) -> str:
-    """A handler on the event loop."""
+    """A processor on the event loop."""
     log.info("invoice %s for %s", job.payload, TENANT.get())
     return f"invoice {job.payload} of {TENANT.get()}"
 
 
 def print_label(job: SyncActiveJob) -> str:
-    """A handler in a thread."""
+    """A processor in a thread."""
     log.info("label %s for %s", job.payload, TENANT.get())
     return f"label {job.payload} of {TENANT.get()}"
 

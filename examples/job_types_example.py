@@ -1,4 +1,4 @@
-"""Handlers with a name and a signature: declared, added, run by one worker, switched off and on.
+"""Functions with a name and a signature: declared, added, run by one worker, switched off and on.
 
 python examples/job_types_example.py
 python examples/job_types_example.py --url postgresql://user@host/database

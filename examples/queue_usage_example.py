@@ -323,7 +323,7 @@ async def closing_time(shop: Shop) -> None:
 
 
 async def the_reckoning(shop: Shop) -> None:
-    """What became of them.
+    """How the jobs ended.
 
     As it stands in the database, and whether it is what was promised.
     """

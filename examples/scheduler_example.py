@@ -139,7 +139,7 @@ async def check(app: Enfila) -> bool:
     facts = {
         "The pipeline ran at 12:00, 18:00 and 20:00.": hours == ["12:00", "18:00", "20:00"],
         "Each run knew the one before.": log[:2] == ["orders since 12:00", "orders since 18:00"],
-        "Its handler counted items.": all(run.items and run.items.failed == 1 for run in runs),
+        "Its function counted items.": all(run.items and run.items.failed == 1 for run in runs),
         "Every five minutes there was one check.": len({run.nominal for run in timeouts})
         == len(timeouts)
         == CHECKS,

@@ -392,7 +392,7 @@ def test_a_missing_driver_is_named_with_the_pip_command(
         Enfila(f"{scheme}://me:secret@host/db")
     assert str(refused.value) == (
         f"url: '{scheme}' needs the driver '{package}', which is not installed; "
-        f"pip install 'enfila[{extra}]'"
+        f"pip install 'enfila[{extra}]', or '.[{extra}]' in a checkout"
     )
 
 

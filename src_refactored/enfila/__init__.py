@@ -92,7 +92,7 @@ if TYPE_CHECKING:
     from enfila.infrastructure.persistence.sqlalchemy import SqlAlchemyJobRepository
     from enfila.settings import Settings
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "AbstractQueue",
@@ -204,6 +204,10 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - rarely needed
+
+        return version("enfila")
     if name not in _LATER:
         raise AttributeError(f"module 'enfila' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - rarely needed

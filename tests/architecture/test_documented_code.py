@@ -5,6 +5,7 @@ import asyncio
 import inspect
 import re
 import runpy
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple, TypeGuard
 import pytest
 
 import enfila
+import enfila.alembic
+import enfila.testing
 from enfila.core.application.queue.maintenance.maintenance_options import MaintenanceOptions
 from enfila.core.application.scheduler.scheduler_options import SchedulerOptions
 from enfila.core.application.worker.worker_options import WorkerOptions
@@ -21,6 +24,8 @@ from enfila.core.domain import events
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.state import JobState, Reason
 from enfila.core.domain.schedule import events as schedule_events
+from enfila.infrastructure.persistence.sqlalchemy.effects.effects import Effects
+from enfila.infrastructure.persistence.sqlalchemy.tables.tables import build_tables
 from enfila.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
@@ -29,7 +34,10 @@ DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(
     r"^(?P<note><!-- not run.*?-->\n)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-_LINK = re.compile(r"\[[^\]]*\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<heading>[^)\s]*))?\)")
+REPOSITORY = "https://github.com/enfila/enfila/blob/main/"
+_LINK = re.compile(
+    rf"\[[^\]]*\]\((?:(?P<ours>{REPOSITORY})|(?!https?:))(?P<file>[^)#\s]*)(?:#(?P<heading>[^)\s]*))?\)"
+)
 
 
 class Block(NamedTuple):
@@ -93,6 +101,87 @@ async def _run_with_a_queue(code: CodeType) -> None:
             await answer
 
 
+def test_documented_code_imports_public_modules_only() -> None:
+    inside = re.compile(r"(?:from|import) enfila\.(?!testing\b|alembic\b|events\b)\S+")
+    assert [str(block) for block in BLOCKS if inside.search(block.code)] == []
+
+
+def test_every_error_is_documented() -> None:
+    errors = {
+        name
+        for name in enfila.__all__
+        if isinstance(each := getattr(enfila, name), type) and issubclass(each, enfila.EnfilaError)
+    }
+    assert len(errors) > 20
+    assert errors <= _first_column("errors.md")
+
+
+def test_every_logger_is_documented() -> None:
+    source = PROJECT / "src_refactored"
+    named = re.compile(r"getLogger\(\"([\w.]+)\"\)")
+    loggers = {name for path in source.rglob("*.py") for name in named.findall(path.read_text())}
+    assert loggers == _first_column("logging.md")
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (PROJECT / "docs" / "index.md").read_text()
+    linked_elsewhere = {"index.md", "demo-output.md"}
+    pages = {page.name for page in (PROJECT / "docs").glob("*.md")} - linked_elsewhere
+    assert [page for page in pages if f"({page})" not in index] == []
+
+
+def test_the_reference_has_every_public_name() -> None:
+    pages = (PROJECT / "docs" / "api").glob("*.md")
+    shown = [
+        name for page in pages for name in re.findall(r"^::: (\S+)", page.read_text(), re.MULTILINE)
+    ]
+    public = {f"enfila.{name}" for name in enfila.__all__} - {"enfila.__version__", "enfila.events"}
+    public |= {f"enfila.testing.{name}" for name in enfila.testing.__all__}
+    public |= {f"enfila.alembic.{name}" for name in ("include_name", "leaving_out", "IncludeName")}
+    assert sorted(shown) == sorted(public | {enfila.events.__name__})
+
+
+def test_the_site_has_every_page() -> None:
+    site = tomllib.loads((PROJECT / "zensical.toml").read_text())
+    listed = set(re.findall(r"'([^']+\.md)'", str(site["project"]["nav"])))
+    folder = PROJECT / "docs"
+    pages = {str(page.relative_to(folder)) for page in folder.rglob("*.md")}
+    assert {page for page in pages if not page.startswith("decisions/0")} == listed
+
+
+def test_every_table_is_documented() -> None:
+    tables = build_tables(None, "enfila_")
+    _ = Effects(tables)
+    assert {table.name for table in tables.metadata.tables.values()} <= _first_column(
+        "configuration.md"
+    )
+
+
+def test_what_runs_a_job_has_one_name() -> None:
+    """A processor, or the function of a job type; handlers are those of logging."""
+    said = re.compile(r"(?<!`)\b[Hh]andlers?\b(?!s?=)")
+    pages = [page for page in DOCUMENTS if page.parent.name != "decisions"]
+    found = {
+        (page.name, line)
+        for page in pages
+        for line in _prose(page).splitlines()
+        if said.search(line) and "logging" not in line.lower()
+    }
+    public = {
+        name: inspect.getdoc(getattr(enfila, name)) or ""
+        for name in enfila.__all__
+        if name != "__version__"
+    }
+    assert found == set()
+    assert [name for name, doc in public.items() if said.search(doc)] == []
+
+
+def _prose(page: Path) -> str:
+    """A page without its code, in which names of others may stand."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`]*`", "", text)
+
+
 def test_there_is_documented_code() -> None:
     assert len(BLOCKS) > 10
 
@@ -100,10 +189,30 @@ def test_there_is_documented_code() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_links_lead_somewhere(document: Path) -> None:
     for link in _LINK.finditer(document.read_text()):
-        target = (document.parent / link["file"]).resolve() if link["file"] else document
+        place = PROJECT if link["ours"] else document.parent
+        target = (place / link["file"]).resolve() if link["file"] else document
         assert target.exists(), link[0]
         if link["heading"]:
             assert link["heading"] in _headings(target), link[0]
+
+
+def test_no_link_of_the_first_page_is_relative() -> None:
+    """A package index shows it without the files around it."""
+    links = _LINK.finditer((PROJECT / "README.md").read_text())
+    assert [link[0] for link in links if link["file"] and not link["ours"]] == []
+
+
+def test_no_link_leads_out_of_the_pages() -> None:
+    """The site has the folder `docs` and nothing else."""
+    pages = PROJECT / "docs"
+    outside = [
+        link[0]
+        for page in pages.rglob("*.md")
+        for link in _LINK.finditer(page.read_text())
+        if link["file"] and not link["ours"]
+        if not (page.parent / link["file"]).resolve().is_relative_to(pages)
+    ]
+    assert outside == []
 
 
 def _headings(document: Path) -> set[str]:

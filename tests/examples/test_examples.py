@@ -13,6 +13,7 @@ EXAMPLES = ROOT / "examples"
 DEMO = EXAMPLES / "queue_usage_example.py"
 TRANSACTIONS = EXAMPLES / "transactional_enqueue.py"
 TESTING = EXAMPLES / "test_without_a_database.py"
+CONTAINER = EXAMPLES / "container_worker.py"
 PROCESSES = EXAMPLES / "many_processes.py"
 JOB_TYPES = EXAMPLES / "job_types_example.py"
 SCHEDULES = EXAMPLES / "scheduler_example.py"
@@ -213,6 +214,23 @@ def test_the_job_of_a_killed_process_runs_again(
         "✓ All have ended as they were told to.",
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.processes
+def test_the_worker_of_the_container_runs_a_job(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment |= {"ENFILA_DATABASE_URL": f"sqlite:///{tmp_path}/jobs.db"}
+    command = ("-m", "enfila.entrypoints.processes", "container_worker:work", "--processes", "1")
+    with subprocess.Popen([sys.executable, *command], env=environment, cwd=EXAMPLES) as worker:
+        try:
+            limit = SECONDS_FOR_THE_OTHERS
+            added = run(CONTAINER, environment=environment, timeout=limit)
+            assert (added.returncode, added.stdout) == (0, "sent to ada@example.org\n")
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(timeout=limit) == 0
+        finally:
+            worker.kill()
 
 
 # ── schedules ────────────────────────────────────────────────────────────────────────────────

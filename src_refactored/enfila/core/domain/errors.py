@@ -105,7 +105,7 @@ class DriverMissing(InvalidRequest):
         super().__init__(
             "url",
             scheme,
-            f"pip install 'enfila[{plain(extra)}]'",
+            f"pip install 'enfila[{plain(extra)}]', or '.[{plain(extra)}]' in a checkout",
             problem=f"{shown(scheme)} needs the driver {shown(package)}, which is not installed",
         )
 
@@ -266,7 +266,7 @@ class ScheduleChanged(Conflict):
 
 
 class HandlerError(EnfilaError):
-    """Base class of the reasons, other than the handler's own exceptions, why an attempt fails."""
+    """Base class of the reasons of enfila's own why an attempt fails."""
 
 
 class Unrecoverable(HandlerError):

@@ -1,4 +1,4 @@
-"""Job types: the name of a handler, the defaults of its jobs, and statistics of its runs."""
+"""Job types: the name of a function, the defaults of its jobs, and statistics of its runs."""
 
 from __future__ import annotations
 

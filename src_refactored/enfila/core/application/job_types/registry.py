@@ -1,4 +1,4 @@
-"""The registry of job types: named handlers with a signature."""
+"""The registry of job types: named functions with a signature."""
 
 from __future__ import annotations
 

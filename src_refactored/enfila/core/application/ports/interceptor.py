@@ -11,13 +11,13 @@ from enfila.core.domain.job.job import Job
 from enfila.core.domain.json_document import Json
 
 Proceed = Callable[[], Awaitable[object]]
-"""Runs what lies within an interceptor: the next one, or the handler."""
+"""Runs what lies within an interceptor: the next one, or the processor."""
 
 
 class RunningJob(Protocol):
-    """A job that runs, as an interceptor sees it: the very object that the handler gets.
+    """A job that runs, as an interceptor sees it: the very object that the processor gets.
 
-    So it is an `ActiveJob` around an async handler, and a `SyncActiveJob`, whose methods must not
+    So it is an `ActiveJob` around an async processor, and a `SyncActiveJob`, whose methods must not
     be called on the event loop, around a plain function.
     """
 
@@ -42,8 +42,8 @@ class RunningJob(Protocol):
         ...
 
     @property
-    def payload(self) -> Any:  # noqa: ANN401 - as the handler gets it
-        """Its payload, in the type that the handler gets."""
+    def payload(self) -> Any:  # noqa: ANN401 - as the processor gets it
+        """Its payload, in the type that the processor gets."""
         ...
 
     @property
@@ -120,23 +120,23 @@ class Interceptor:
         return nullcontext(jobs)
 
     async def running(self, job: RunningJob, proceed: Proceed) -> object:  # noqa: ARG002 - for overrides
-        """Goes around one run of a handler; returns the result of the run.
+        """Goes around one run of a processor; returns the result of the run.
 
         It is called on the event loop, for plain functions too. Context variables that it sets are
-        seen by the handler, in its thread too, and by no other job. The timeout of the job counts
+        seen by the processor, in its thread too, and by no other job. The timeout of the job counts
         from before it.
 
-        `await proceed()` gives what the handler returned, or raises what the handler raised. A
-        handler that raised `Snooze`, `Cancel` or `Retry` counts as having returned it, so that an
+        `await proceed()` gives what the processor returned, or raises what the processor raised. A
+        processor that raised `Snooze`, `Cancel` or `Retry` counts as having returned it, so that an
         `Exception` is always a failed attempt. What this method returns or raises takes the place
         of that, with the same meanings. It may leave out `proceed`, or call it again after it
         ended, within the same attempt.
 
-        `CancelledError` has to leave it, as it leaves a handler. If it is kept, the run still ends
-        as what stopped it says (timeout, cancellation, shutdown), no handler is begun any more, and
-        after the `cancellation_grace` of the worker the slot is freed.
+        `CancelledError` has to leave it, as it leaves a processor. If it is kept, the run still
+        ends as what stopped it says (timeout, cancellation, shutdown), no processor is begun any
+        more, and after the `cancellation_grace` of the worker the slot is freed.
 
-        A name without a handler or a payload that does not fit fails the attempt before it, and a
+        A name without a processor or a payload that does not fit fails the attempt before it, and a
         result that cannot be stored after it.
         """
         return await proceed()

@@ -287,7 +287,8 @@ class Runners:
             self._leave(task)
 
     def _report_stubborn(self, run: Run) -> None:
-        problem = f"the handler of {shown(run.job.name)} {run.job.id} ignores that it is cancelled"
+        job = f"{shown(run.job.name)} {run.job.id}"
+        problem = f"the processor of {job} ignores that it is cancelled"
         self._report(HandlerError(problem), "cancelling a job")
 
 

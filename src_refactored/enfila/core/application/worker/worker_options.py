@@ -31,7 +31,7 @@ class WorkerOptions:
         poll_interval: an idle worker looks at least so often, whatever the wake-ups say.
         heartbeat: between two notes that the worker is alive.
         grace: how long `close` waits for running jobs before it cancels them.
-        cancellation_grace: how long a cancelled handler may clean up; then its outcome is written
+        cancellation_grace: how long a cancelled processor may clean up; then its outcome is written
             and it is left to itself.
         timeout: for jobs that have none of their own; None for no limit.
         prefetch: jobs held beyond the free slots: None adapts to the measured rate (at most what is

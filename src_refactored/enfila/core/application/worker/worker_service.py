@@ -65,7 +65,7 @@ class WorkerService(Emitter, Generic[P, R]):
             one argument, the job; or a mapping from job names to such functions, or a registry of
             job types, and then only jobs with these names are taken.
         options: the settings; the defaults of `WorkerOptions` when None.
-        interceptors: go around every run of a handler, the first one outermost.
+        interceptors: go around every run of a processor, the first one outermost.
         clock: gives the instants of the worker's own events.
         random: random numbers in [0, 1), for jitter.
 

@@ -1,4 +1,4 @@
-"""The tick of a scheduled job, as its handler can read it."""
+"""The tick of a scheduled job, as its processor can read it."""
 
 from __future__ import annotations
 

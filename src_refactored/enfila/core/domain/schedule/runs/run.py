@@ -62,9 +62,9 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ItemCounts:
-    """Value object: how many items a handler worked on.
+    """Value object: how many items a run worked on.
 
-    A handler reports them in its progress, or returns them: `{"processed": 9, "succeeded": 8,
+    A processor reports them in its progress, or returns them: `{"processed": 9, "succeeded": 8,
     "failed": 1}`, alone or among other keys; what it leaves out is None.
     """
 
@@ -124,7 +124,7 @@ class ScheduleRun:
 
     @property
     def items(self) -> ItemCounts | None:
-        """The item counts that its handler reported; None without them."""
+        """The item counts that its processor reported; None without them."""
         if self.job is None:
             return None
         return ItemCounts.of(self.job.result) or ItemCounts.of(self.job.progress)
