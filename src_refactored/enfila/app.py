@@ -13,7 +13,7 @@ from enfila.configuring import configured
 from enfila.core.application.job_types.registry import JobTypeRegistry
 from enfila.core.application.ports.clock import Clock
 from enfila.core.application.ports.interceptor import Interceptor
-from enfila.core.application.runtime.asyncio_only import running_loop
+from enfila.core.application.runtime.asyncio_only import refuse_on_a_loop, running_loop
 from enfila.core.application.runtime.waiting import all_done
 from enfila.core.application.system_clock import clock_or_system
 from enfila.core.domain.checking import instance
@@ -29,7 +29,8 @@ class Enfila(AppParts):
     """Queues and workers on one database.
 
     Nothing is connected before `async with` (or `open`), where the tables are brought up to date.
-    Leaving it closes the workers (which finish their jobs), the queues and the database.
+    Leaving it closes the workers (which finish their jobs), the queues and the database. Code
+    without an event loop adds jobs in `with Enfila(…) as app:`, which connects at the first job.
 
     Args:
         url: `sqlite:///jobs.db`, `postgresql://user@host/db`, or `memory://`. None takes all
@@ -158,6 +159,28 @@ class Enfila(AppParts):
             )
             for each in closings:
                 last_first.push_async_callback(all_done, each)
+
+    def close_sync(self, grace: Duration | None = None) -> None:
+        """As `close`, for code without an event loop; `with Enfila(…) as app:` does it at its end.
+
+        Raises:
+            InvalidRequest: a wrong `grace`, or called on an event loop.
+        """
+        refuse_on_a_loop("write `await app.close()`")
+        asyncio.run(self.close(grace))
+
+    def __enter__(self) -> Self:
+        refuse_on_a_loop("write `async with`")
+        self._check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close_sync()
 
     async def __aenter__(self) -> Self:
         _ = running_loop()

@@ -13,6 +13,7 @@ from enfila.core.application.ports.job_repository import IJobRepository
 from enfila.core.application.ports.storage import Storage
 from enfila.core.application.queue.abstract_queue import AbstractQueue
 from enfila.core.application.runtime.forks import ForkAware
+from enfila.core.application.runtime.pickling import NotPickled
 from enfila.core.application.scheduler.managing.schedules import Schedules
 from enfila.core.application.scheduler.scheduler_options import (
     SchedulerOptionArguments,
@@ -32,6 +33,7 @@ from enfila.core.domain.errors import AlreadyClosed, InvalidRequest
 from enfila.core.domain.job.options import JobOptions
 from enfila.core.domain.job.policies.retention import RetentionPolicy
 from enfila.core.domain.queue import name as checked_name
+from enfila.core.domain.showing import plain
 
 if TYPE_CHECKING:
     from enfila.infrastructure.ioc.container import Container
@@ -40,7 +42,7 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 
-class AppParts(ForkAware):
+class AppParts(NotPickled, ForkAware):
     """What an app is made of, and makes. `Enfila` opens and closes it."""
 
     def __init__(self, container: Container, interceptors: Iterable[Interceptor]) -> None:
@@ -59,6 +61,10 @@ class AppParts(ForkAware):
         self._is_closed = False
         self.schedules: Final[Schedules] = container.schedules()
         self._types.attach(self.queue, self.schedules.define)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "new" if self._loop is None else "open"
+        return f"<Enfila on {plain(self.storage.address)}, {state}>"
 
     @property
     def job_types(self) -> JobTypes:

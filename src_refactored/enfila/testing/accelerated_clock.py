@@ -40,6 +40,9 @@ class AcceleratedClock(Clock):
             else number("began", began, 0, _LATEST, "give seconds of this machine's clock")
         )
 
+    def __repr__(self) -> str:
+        return f"<AcceleratedClock at {self.now().isoformat()}, {self._factor:g} times as fast>"
+
     def now(self) -> datetime:
         """The instant that it shows, aware, UTC."""
         return self._start + timedelta(seconds=(time.time() - self._began) * self._factor)

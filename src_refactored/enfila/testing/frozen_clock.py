@@ -38,6 +38,9 @@ class FrozenClock(MovedClock):
         self._now = BEGINNING if start is None else instant("start", start)
         self._waiting: list[Callable[[], None]] = []
 
+    def __repr__(self) -> str:
+        return f"<FrozenClock at {self._now.isoformat()}>"
+
     def now(self) -> datetime:
         """The instant at which it stands, aware, UTC."""
         return self._now

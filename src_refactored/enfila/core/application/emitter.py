@@ -6,14 +6,15 @@ import asyncio
 import difflib
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from pyee.asyncio import AsyncIOEventEmitter
 
 from enfila.core.application.runtime.error_log import log_error
 from enfila.core.application.runtime.forks import ForkAware
+from enfila.core.application.runtime.pickling import NotPickled
 from enfila.core.application.runtime.tasks import until_done
 from enfila.core.domain.checking import function, instance
 from enfila.core.domain.errors import InvalidRequest
@@ -30,7 +31,7 @@ ErrorReporter = Callable[[BaseException, str], None]
 """Told an error that hurt nobody, and during what it came up. Must not raise."""
 
 
-class Emitter(AsyncIOEventEmitter, ForkAware):
+class Emitter(NotPickled, AsyncIOEventEmitter, ForkAware):
     """A pyee emitter for typed events; a listener that fails or hangs does not disturb the emitter.
 
     Listeners are plain or async functions and get one event object. `on`, `once` and
@@ -39,10 +40,20 @@ class Emitter(AsyncIOEventEmitter, ForkAware):
     listener is added.
     """
 
+    _INSIDE: ClassVar[frozenset[str]] = frozenset({
+        *("complete", "emit", "has_job_listeners", "has_listeners", "publish", "report_error"),
+        *("report_errors_to", "report_listener_error", "start_over", "wait_for_complete"),
+        "wait_for_listeners",
+    })  # fmt: skip
+    """Public names that are for enfila's own parts: `dir` leaves them out."""
+
     def __init__(self, names: frozenset[str]) -> None:
         super().__init__()
         self._names = names
         self._error_reporters: list[ErrorReporter] = []
+
+    def __dir__(self) -> Iterable[str]:
+        return sorted(set(super().__dir__()) - self._INSIDE)
 
     def start_over(self) -> None:
         """See `ForkAware`. Listeners stay; the tasks of async ones are the parent's."""

@@ -55,6 +55,10 @@ class WorkerProcesses:
         self._stop_timeout = duration("stop_timeout", stop_timeout).total_seconds()
         self._running: tuple[Supervisor, asyncio.AbstractEventLoop] | None = None
 
+    def __repr__(self) -> str:
+        state = "new" if self._running is None else "running"
+        return f"<{self.processes} worker processes of {shown(self.target)}, {state}>"
+
     def run(self) -> int:
         """Blocks until all processes have ended.
 

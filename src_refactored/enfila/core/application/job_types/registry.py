@@ -54,6 +54,9 @@ class JobTypeRegistry(HandlerSource, JobCatalog):
         self._find_queue: QueueFinder | None = None
         self._definer: Definer | None = None
 
+    def __repr__(self) -> str:
+        return f"<job types {shown(list(self._types))}>"
+
     # ── declaring ────────────────────────────────────────────────────────────────────────────
 
     @overload

@@ -18,6 +18,7 @@ from enfila.core.domain.job.running.lock import Extension, Lock
 from enfila.core.domain.job.running.progress import ProgressUpdate
 from enfila.core.domain.job.state import JobState
 from enfila.core.domain.job.transition import Amendment, Transition
+from enfila.core.domain.showing import class_name, plain
 
 
 class IJobRepository(IJobReader, ABC):
@@ -37,6 +38,9 @@ class IJobRepository(IJobReader, ABC):
     @abstractmethod
     def storage(self) -> Storage:
         """The database that the jobs are in, and the repositories of everything else there."""
+
+    def __repr__(self) -> str:
+        return f"<{class_name(type(self))} on {plain(self.storage.address)}>"
 
     async def open(self) -> None:
         """Opens the storage; see `Storage.open`."""

@@ -13,6 +13,7 @@ from enfila.core.application.ports.schedule_run_repository import IScheduleRunRe
 from enfila.core.application.ports.transactional_jobs import ITransactionalJobs
 from enfila.core.application.ports.wake_up import WakeUp
 from enfila.core.application.ports.worker_repository import IWorkerRepository
+from enfila.core.domain.showing import class_name, plain
 
 
 class Storage(ABC):
@@ -36,6 +37,14 @@ class Storage(ABC):
     schedules: IScheduleRepository
     schedule_runs: IScheduleRunRepository
     transactional_jobs: ITransactionalJobs
+
+    @property
+    def address(self) -> str:
+        """Where it is, for people; without a password."""
+        return class_name(type(self))
+
+    def __repr__(self) -> str:
+        return f"<{class_name(type(self))} on {plain(self.address)}>"
 
     @abstractmethod
     async def open(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.listening import ListensToQueue
@@ -21,6 +21,7 @@ from enfila.core.domain.duration import Duration
 from enfila.core.domain.events import QUEUE_EVENTS
 from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.job.job import Job
+from enfila.core.domain.showing import shown
 
 
 # pyee's `cancel` ends listeners, a queue's a job.
@@ -41,9 +42,17 @@ class AbstractQueue(  # type: ignore[misc]
     Every method may raise `RepositoryUnavailable`, and after `close` raises `AlreadyClosed`.
     """
 
+    _INSIDE: ClassVar[frozenset[str]] = Emitter._INSIDE | {  # noqa: SLF001 - a base class's
+        *("attach_loop", "hears_others", "ignore", "listen", "mark_job_as_active", "outcomes"),
+        *("read_payload", "until_next_due", "write_result"),
+    }
+
     def __init__(self, name: str) -> None:
         super().__init__(QUEUE_EVENTS)
         self.name = name
+
+    def __repr__(self) -> str:
+        return f"<queue {shown(self.name)}, {'closed' if self.is_closed else 'open'}>"
 
     @property
     def on(self) -> ListensToQueue:  # type: ignore[override]  # a method of pyee's, typed by the event

@@ -33,6 +33,24 @@ def running_loop() -> asyncio.AbstractEventLoop:
     raise InvalidRequest("caller", None, _START_A_LOOP, problem="no event loop of asyncio runs")
 
 
+def refuse_on_a_loop(instead: str) -> None:
+    """Refuses a call that waits, where it would stop everything else.
+
+    Args:
+        instead: what to write in code that runs on an event loop.
+
+    Raises:
+        InvalidRequest: called on an event loop.
+    """
+    if asyncio._get_running_loop() is not None:  # noqa: SLF001 - as above
+        raise InvalidRequest(
+            "caller",
+            None,
+            f"it would block the loop: {instead}",
+            problem="this code runs on an event loop",
+        )
+
+
 def _is_in_trio() -> bool:
     trio = sys.modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_run())

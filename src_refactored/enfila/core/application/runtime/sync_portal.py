@@ -7,10 +7,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from enfila.core.application.runtime.asyncio_only import running_loop
+from enfila.core.application.runtime.asyncio_only import refuse_on_a_loop, running_loop
 from enfila.core.application.runtime.forks import ForkAware
 from enfila.core.application.runtime.tasks import end_all_here
-from enfila.core.domain.errors import InvalidRequest
 
 T = TypeVar("T")
 
@@ -66,20 +65,14 @@ class SyncPortal(ForkAware):
         Raises:
             InvalidRequest: called on an event loop, which it would block.
         """
-        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the documented one raises without a loop
-            raise InvalidRequest(
-                "caller",
-                None,
-                f"it would block the loop: {instead}",
-                problem="this code runs on an event loop",
-            )
+        refuse_on_a_loop(instead)
         loop = self.home or self._private_loop()
         return asyncio.run_coroutine_threadsafe(work(), loop).result()
 
     def post(self, callback: Callable[[], None]) -> None:
         """Calls back soon on the home loop, or at once in this thread when there is none."""
         home = self.home
-        if home is None or home is asyncio._get_running_loop():  # noqa: SLF001 - as in `call`
+        if home is None or home is asyncio._get_running_loop():  # noqa: SLF001 - the documented one raises without a loop
             callback()
             return
         try:

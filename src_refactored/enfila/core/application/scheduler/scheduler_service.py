@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, ClassVar, Final, Self, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.interceptors import Interceptors, InterceptorsLike
@@ -30,6 +30,7 @@ from enfila.core.application.worker.shutdown import SIGNALS
 from enfila.core.domain.checking import instance
 from enfila.core.domain.errors import AlreadyClosed, AlreadyRunning
 from enfila.core.domain.schedule.events import SCHEDULER_EVENTS
+from enfila.core.domain.showing import plain
 
 _FORGETTING: Final = timedelta(hours=1)
 _RECOMPUTING: Final = timedelta(minutes=10)
@@ -93,6 +94,12 @@ class SchedulerService(Emitter):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_watching: Callable[[], None] = _nothing
         self._make_loops()
+
+    _INSIDE: ClassVar[frozenset[str]] = Emitter._INSIDE | {"cancel"}  # noqa: SLF001 - a base class's
+
+    def __repr__(self) -> str:
+        address = plain(self._repository.storage.address)
+        return f"<scheduler on {address}, {self._mode.name.lower()}>"
 
     @property
     def on(self) -> ListensToScheduler:  # type: ignore[override]  # a method of pyee's, typed by the event

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum, auto
 from types import TracebackType
-from typing import Final, Generic, NoReturn, Self, cast
+from typing import ClassVar, Final, Generic, NoReturn, Self, cast
 
 from enfila.core.application.emitter import Emitter
 from enfila.core.application.interceptors import Interceptors, InterceptorsLike
@@ -111,6 +111,13 @@ class WorkerService(Emitter, Generic[P, R]):
         self._interrupt: BaseException | None = None
         self._stop_hearing: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    _INSIDE: ClassVar[frozenset[str]] = Emitter._INSIDE | {"cancel"}  # noqa: SLF001 - a base class's
+
+    def __repr__(self) -> str:
+        jobs = f"{self.active_count} of {self.concurrency} jobs"
+        state = self._mode.name.lower()
+        return f"<worker {self.id} of queue {shown(self.queue.name)}, {state}, {jobs}>"
 
     @property
     def on(self) -> ListensToWorker:  # type: ignore[override]  # a method of pyee's, typed by the event

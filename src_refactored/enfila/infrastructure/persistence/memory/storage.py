@@ -47,6 +47,11 @@ class InMemoryStorage(Storage):
         self.schedules = InMemorySchedules(self.store, self.schedule_runs)
         self.transactional_jobs = InMemoryTransactionalJobs()
 
+    @property
+    def address(self) -> str:
+        """See `Storage.address`."""
+        return "memory://"
+
     async def open(self) -> None:
         """There is nothing to connect to."""
 

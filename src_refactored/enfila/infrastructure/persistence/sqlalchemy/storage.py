@@ -119,6 +119,11 @@ class SqlAlchemyStorage(Storage):
         )
 
     @property
+    def address(self) -> str:
+        """See `Storage.address`."""
+        return shown(self._url)
+
+    @property
     def url(self) -> sa.URL:
         """The database, with the driver in use."""
         return self._url

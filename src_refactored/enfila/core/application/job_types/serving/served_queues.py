@@ -26,6 +26,7 @@ from enfila.core.domain.errors import InvalidRequest
 from enfila.core.domain.job.identity import WorkerId
 from enfila.core.domain.job.job import Job
 from enfila.core.domain.json_document import Json, JsonDocument
+from enfila.core.domain.showing import shown
 
 Queue = AbstractQueue[Any, Any]
 
@@ -92,6 +93,9 @@ class ServedQueues(JobSource[Any, Any]):
         )
 
     # ── fetching ─────────────────────────────────────────────────────────────────────────────
+
+    def __repr__(self) -> str:
+        return f"<queues {shown(list(self._queues))} of job types>"
 
     async def fetch_jobs_and_lock(
         self,

@@ -12,6 +12,7 @@ from typing_extensions import TypeVar as TypeVarWithDefault
 
 from enfila.core.application.ports.job_reader import LogLine
 from enfila.core.application.queue.operations.job_operations import JobOperations
+from enfila.core.application.runtime.pickling import NotPickled
 from enfila.core.domain.duration import Duration
 from enfila.core.domain.job.failure import JobError
 from enfila.core.domain.job.identity import JobId, WorkerId
@@ -26,7 +27,7 @@ R_co = TypeVarWithDefault("R_co", covariant=True, default=Any)
 """The type of a result; a bare `JobHandle` says nothing about it."""
 
 
-class JobHandle(Generic[R_co]):
+class JobHandle(NotPickled, Generic[R_co]):
     """One job: what it was when it was last looked at, and what can be done about it.
 
     The attributes are a snapshot; `refresh` takes a new one, and so does every method that changes
@@ -37,6 +38,7 @@ class JobHandle(Generic[R_co]):
     """
 
     __slots__ = ("_job", "_operations", "is_duplicate")
+    _INSTEAD: ClassVar[str] = "send its id, and find it with `await queue.get_job(id)` there"
     __iter__: ClassVar[None] = None
     """It is no sequence, though `dict(handle)` may ask for its values."""
 
