@@ -97,7 +97,7 @@ async def test_due_jobs_are_counted_as_waiting_and_wake_workers(
         return await queue.counts() == QueueCounts(waiting=3)
 
     await eventually(are_waiting)
-    assert event.is_set()
+    await asyncio.wait_for(event.wait(), 10)
     queue.ignore(Hint.JOBS, event)
 
 
